@@ -1,0 +1,430 @@
+"""The contract between card and host: every register, bit field and record layout, once.
+
+The HDL imports this module for its decoder and its shapes, the driver for its accessors; the
+register reference and the C header are rendered from it. It depends on nothing but the standard
+library. All words are little-endian; fields are listed from bit 0 upwards.
+
+The card's register window (one BAR) is made of 4 KiB pages:
+
+=============================  ===========  ==================================================
+offset                         who maps it  what it holds
+=============================  ===========  ==================================================
+``0x0000``                     privileged   card: identity, control, counters, region table
+``0x1000``                     privileged   pools
+``0x2000 + 0x2000 * queue``    privileged   queue: completion ring, pool, quota, drain
+``0x3000 + 0x2000 * queue``    user         queue: doorbells, its counters, the return window
+=============================  ===========  ==================================================
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+__all__ = [
+    "BLOCKS", "CARD", "CHUNKS_PER_PAGE_MAX", "COMPLETION", "COMPLETION_BYTES", "CONSUMER_BITS",
+    "COUNTERS", "ID_VALUE", "LINE_BYTES", "PAGE_ID_BITS", "POOL", "POOLS_MAX", "QUEUE",
+    "QUEUES_MAX", "REGION", "REGION_SLOTS_MAX", "RETURN_WINDOW", "RETURN_WINDOW_BYTES",
+    "RING_LOG2_MAX", "RING_LOG2_MIN", "TOKEN", "USER", "VERSION_MAJOR", "VERSION_MINOR",
+    "WINDOW_ADDRESS_BITS", "Access", "Block", "DropCause", "Event", "Fault", "Field", "Layout",
+    "Policy", "Register", "SteeringMode",
+]
+
+ID_VALUE = 0x50475247
+"""Value of ``CARD.ID``: the letters "PGRG"."""
+VERSION_MAJOR = 1
+VERSION_MINOR = 0
+
+QUEUES_MAX = 64
+POOLS_MAX = 64
+REGION_SLOTS_MAX = 256
+PAGE_ID_BITS = 16
+CHUNKS_PER_PAGE_MAX = 64
+CONSUMER_BITS = 17
+"""Completion indices run freely modulo 2**17: one bit more than the largest ring needs."""
+COMPLETION_BYTES = 16
+LINE_BYTES = 64
+"""Completions are written in lines of at most 64 aligned bytes."""
+RING_LOG2_MIN = 6
+RING_LOG2_MAX = 16
+WINDOW_ADDRESS_BITS = 20
+RETURN_WINDOW = 0x800
+"""Where the return window starts in a queue's user page."""
+RETURN_WINDOW_BYTES = 0x800
+
+
+class Access(enum.Enum):
+    """What a register does when the host reads or writes it."""
+
+    RO = "RO"
+    """Read only. A write changes nothing and counts as ``Fault.REGISTER_ACCESS``."""
+    RW = "RW"
+    """Reads back what was written."""
+    WO = "WO"
+    """A command: acts when written, reads as zero."""
+    W1C = "W1C"
+    """A sticky status: writing a one clears that bit."""
+
+
+class SteeringMode(enum.IntEnum):
+    """How the card picks the queue of a frame."""
+
+    FIXED = 0
+    """Every frame goes to the queue that ``STEERING.queue`` names."""
+    ROUND_ROBIN = 1
+    """Frame after frame over queues 0 to ``STEERING.last``; a test mode."""
+
+
+class Policy(enum.IntEnum):
+    """In which order a pool's pages are used again."""
+
+    FIFO = 0
+    """Longest time to reuse: shows use-after-return bugs."""
+    LIFO = 1
+    """Smallest live footprint: keeps the IOTLB and the last-level cache hot."""
+
+
+class DropCause(enum.IntEnum):
+    """Why a frame was not delivered. Each frame that is dropped counts under exactly one."""
+
+    BAD_FRAME = 0
+    RUNT = 1
+    OVERSIZE = 2
+    MALFORMED = 3
+    OVERFLOW = 4
+    CARD_DISABLED = 5
+    QUEUE_DISABLED = 6
+    POOL_DISABLED = 7
+    NO_PAGE = 8
+    POOL_LIMIT = 9
+    QUEUE_QUOTA = 10
+    RING_FULL = 11
+
+
+class Fault(enum.IntEnum):
+    """What the card refused or met. A refused request changes nothing but its counter."""
+
+    RETURN_PAGE = 0
+    RETURN_CHUNK = 1
+    RETURN_OWNER = 2
+    RETURN_GENERATION = 3
+    RETURN_IDLE = 4
+    REGION_ALIGNMENT = 5
+    REGION_REFUSED = 6
+    REGISTER_ACCESS = 7
+    REGISTER_VALUE = 8
+    DATA_WRITE = 9
+    COMPLETION_WRITE = 10
+
+
+class Event(enum.IntEnum):
+    """Bits of ``EVENTS`` and ``EVENT_ENABLE``."""
+
+    LOW_WATER = 0
+    FAULT = 1
+    WRITE_ERROR = 2
+
+
+_DROP_DOC = {
+    DropCause.BAD_FRAME: "marked bad by the MAC (tuser bit 0 at the last beat)",
+    DropCause.RUNT: "shorter than FRAME_LIMITS.minimum",
+    DropCause.OVERSIZE: "longer than FRAME_LIMITS.maximum",
+    DropCause.MALFORMED: "a hole in tkeep, or a partial beat before the last",
+    DropCause.OVERFLOW: "no room in the packet FIFO (only with CONTROL.drop_when_full)",
+    DropCause.CARD_DISABLED: "arrived while CONTROL.receive was 0",
+    DropCause.QUEUE_DISABLED: "steered to a queue that is not enabled",
+    DropCause.POOL_DISABLED: "its queue's pool is not enabled",
+    DropCause.NO_PAGE: "too few pages on the recycle ring of its pool",
+    DropCause.POOL_LIMIT: "would exceed the pool's LIMIT of pages off the ring",
+    DropCause.QUEUE_QUOTA: "would exceed the queue's QUOTA of pages off the ring",
+    DropCause.RING_FULL: "no room in its queue's completion ring",
+}
+_FAULT_DOC = {
+    Fault.RETURN_PAGE: "returned token names a page of no registered region",
+    Fault.RETURN_CHUNK: "returned token names chunks past the end of the page",
+    Fault.RETURN_OWNER: "returned through the window of a queue that does not hold the page",
+    Fault.RETURN_GENERATION: "returned token is of an earlier life of the page",
+    Fault.RETURN_IDLE: "returned token names a chunk the host does not hold (returned twice)",
+    Fault.REGION_ALIGNMENT: "region address not a multiple of the region's size",
+    Fault.REGION_REFUSED: "region slot in use or being loaded, or its pool does not exist",
+    Fault.REGISTER_ACCESS: "access to no register, or a write to a read-only one",
+    Fault.REGISTER_VALUE: "value out of range, or a command at the wrong time; ignored",
+    Fault.DATA_WRITE: "write burst of frame data answered with an error",
+    Fault.COMPLETION_WRITE: "write burst of completions answered with an error",
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A run of bits. A name that starts with an underscore is reserved: written 0, reads 0."""
+
+    name: str
+    width: int
+    doc: str = ""
+    reset: int = 0
+    lsb: int = field(default=0, compare=False)
+
+    @property
+    def mask(self) -> int:
+        """The field's bits in place."""
+        return ((1 << self.width) - 1) << self.lsb
+
+
+class Layout:
+    """Named bit fields from bit 0 upwards; packs and unpacks integers.
+
+    Raises
+    ------
+    ValueError
+        From :meth:`pack`, with a sentence, if a name is unknown or a value does not fit.
+    """
+
+    def __init__(self, name: str, doc: str, *fields: Field) -> None:
+        self.name = name
+        self.doc = doc
+        placed, lsb = [], 0
+        for item in fields:
+            placed.append(Field(item.name, item.width, item.doc, item.reset, lsb))
+            lsb += item.width
+        self.width = lsb
+        self.fields: Mapping[str, Field] = MappingProxyType({f.name: f for f in placed})
+
+    def __getitem__(self, name: str) -> Field:
+        return self.fields[name]
+
+    @property
+    def named(self) -> tuple[Field, ...]:
+        """The fields that are not reserved."""
+        return tuple(f for f in self.fields.values() if not f.name.startswith("_"))
+
+    @property
+    def reset(self) -> int:
+        """The value of all fields after reset."""
+        return sum(f.reset << f.lsb for f in self.fields.values())
+
+    def pack(self, **values: int) -> int:
+        """Return the integer with these fields; fields not named take their reset value."""
+        word = self.reset
+        for name, value in values.items():
+            item = self.fields.get(name)
+            if item is None or name.startswith("_"):
+                raise ValueError(f"{self.name} has no field {name!r}")
+            if not 0 <= value < 1 << item.width:
+                raise ValueError(f"{self.name}.{name} is {item.width} bits wide; {value} "
+                                 f"does not fit")
+            word = word & ~item.mask | int(value) << item.lsb
+        return word
+
+    def unpack(self, word: int) -> dict[str, int]:
+        """Return the value of every field that is not reserved."""
+        return {f.name: (word & f.mask) >> f.lsb for f in self.named}
+
+
+class Register(Layout):
+    """A 32-bit register: a layout with an offset in its block and an access mode."""
+
+    def __init__(self, name: str, offset: int, access: Access, doc: str, *fields: Field) -> None:
+        used = sum(f.width for f in fields)
+        pad = (Field("_pad", 32 - used),) if used < 32 else ()
+        super().__init__(name, doc, *fields, *pad)
+        if self.width != 32:
+            raise ValueError(f"register {name} has {self.width} bits, not 32")
+        self.offset = offset
+        self.access = access
+
+
+@dataclass(frozen=True)
+class Block:
+    """Registers that repeat ``count`` times, ``stride`` bytes apart from ``base``."""
+
+    name: str
+    doc: str
+    base: int
+    stride: int
+    count: str
+    """Which capability says how many there are: ``""`` (one), ``regions``, ``pools``,
+    ``queues``."""
+    user: bool
+    registers: tuple[Register, ...]
+
+    def __iter__(self) -> Iterator[Register]:
+        return iter(self.registers)
+
+    def __getitem__(self, name: str) -> Register:
+        for register in self.registers:
+            if register.name == name:
+                return register
+        raise KeyError(f"block {self.name} has no register {name!r}")
+
+    def address(self, name: str, index: int = 0) -> int:
+        """Byte offset of register ``name`` of the ``index``-th copy of this block."""
+        return self.base + self.stride * index + self[name].offset
+
+
+TOKEN = Layout(
+    "TOKEN",
+    "Names chunks of one page that the host holds. A completion carries it; written back through "
+    "the queue's return window it gives exactly that memory back. Neighbouring chunks of a page "
+    "may be merged in one token.",
+    Field("page", PAGE_ID_BITS, "page id: region slot x pages per region + index"),
+    Field("first", 6, "first chunk"),
+    Field("last", 6, "last chunk, inclusive"),
+    Field("generation", 4, "which life of the page: bumped each time it leaves the ring"),
+)
+
+COMPLETION = Layout(
+    "COMPLETION",
+    "Written to the queue's completion ring for each segment of a frame, after the segment's data "
+    "is visible to the host. Never straddles 64 bytes; the phase bit is in its last 8 bytes.",
+    Field("token", 32, "what to return when done; the data starts at its first chunk"),
+    Field("hash", 32, "RSS hash (0 until the card has RSS)"),
+    Field("length", 16, "bytes of the frame in this segment"),
+    Field("checksum", 16, "ones'-complement sum (0 until the card has the checksum unit)"),
+    Field("start", 1, "first segment of its frame"),
+    Field("end", 1, "last segment of its frame"),
+    Field("write_error", 1, "a write of this segment's data was answered with an error: its bytes "
+          "in host memory are not to be trusted"),
+    Field("last_of_page", 1, "the card puts nothing more in this page"),
+    Field("_reserved", 27),
+    Field("phase", 1, "1 on the first pass over the ring, then inverted on each pass"),
+)
+
+_INDEX = Field("index", CONSUMER_BITS, "completions consumed so far, modulo 2**17")
+
+
+def _ro(name: str, offset: int, doc: str, *fields: Field) -> Register:
+    return Register(name, offset, Access.RO, doc, *(fields or (Field("value", 32),)))
+
+
+COUNTERS = (
+    ("FRAMES_IN", "frames that ended on the stream, good or bad"),
+    ("FRAMES_DELIVERED", "frames whose last completion is visible to the host"),
+    ("RETURNS", "tokens accepted"),
+    ("RECYCLED", "pages put back on a recycle ring by returns"),
+    *((f"DROP_{cause.name}", _DROP_DOC[cause]) for cause in DropCause),
+    *((f"FAULT_{fault.name}", _FAULT_DOC[fault]) for fault in Fault),
+)
+"""Card-wide counters, in register order: 32 bits each, wrapping, cleared by reset."""
+
+_COUNTERS_OFFSET = 0x100
+
+CARD = Block("CARD", "Card-wide, privileged.", 0x0000, 0x1000, "", False, (
+    _ro("ID", 0x00, "Identification: reads 0x50475247.",
+        Field("value", 32, "the letters PGRG", ID_VALUE)),
+    _ro("VERSION", 0x04, "Version of this contract. The driver refuses another major.",
+        Field("minor", 16, "compatible additions", VERSION_MINOR),
+        Field("major", 16, "incompatible changes", VERSION_MAJOR)),
+    _ro("CAP_COUNTS", 0x08, "How many of each there are.",
+        Field("queues", 8), Field("pools", 8), Field("regions", 16)),
+    _ro("CAP_SIZES", 0x0C, "Sizes, as powers of two.",
+        Field("page_log2", 8, "bytes per page"),
+        Field("chunk_log2", 8, "bytes per chunk"),
+        Field("region_pages_log2", 8, "pages per region"),
+        Field("bus_log2", 8, "bytes per beat of the memory bus")),
+    _ro("CAP_LIMITS", 0x10, "Limits.",
+        Field("frame_bytes", 16, "longest frame the card takes"),
+        Field("burst_bytes", 16, "longest write burst")),
+    Register("SCRATCH", 0x14, Access.RW, "Holds any value; for tests.", Field("value", 32)),
+    Register("CONTROL", 0x18, Access.RW, "Card control.",
+             Field("receive", 1, "take frames from the stream; sampled at each frame's first beat"),
+             Field("drop_when_full", 1, "1: a frame that finds the packet FIFO full is dropped; "
+                   "0: the stream is held (tready low)")),
+    Register("RESET", 0x1C, Access.WO, "Writing 1 resets the card: it stops at a frame boundary, "
+             "lets writes that are under way finish, then clears its whole state.",
+             Field("reset", 1)),
+    _ro("STATUS", 0x20, "What the card is doing.",
+        Field("resetting", 1, "a reset is under way: all but page 0 reads 0 and ignores writes"),
+        Field("idle", 1, "no frame, write or completion is under way")),
+    Register("STEERING", 0x24, Access.RW, "Which queue a frame goes to.",
+             Field("mode", 2, "0 fixed, 1 round robin"),
+             Field("_pad0", 6),
+             Field("queue", 6, "the queue, if fixed"),
+             Field("_pad1", 2),
+             Field("last", 6, "last queue of the rotation, if round robin")),
+    Register("FRAME_LIMITS", 0x28, Access.RW, "Frames outside are dropped as RUNT or OVERSIZE. "
+             "A maximum above CAP_LIMITS.frame_bytes counts as that.",
+             Field("minimum", 16, "bytes", 1), Field("maximum", 16, "bytes", 0xFFFF)),
+    Register("FLUSH_TIMER", 0x2C, Access.RW, "A completion waits for its line to fill at most two "
+             "of these periods.",
+             Field("cycles", 16, "card clock cycles; 0 stands for 65536", 256)),
+    Register("EVENTS", 0x30, Access.W1C, "Events since cleared.",
+             Field("low_water", 1, "a pool fell to its low-water mark"),
+             Field("fault", 1, "a fault counter moved"),
+             Field("write_error", 1, "a write was answered with an error")),
+    Register("EVENT_ENABLE", 0x34, Access.RW, "Which events raise the last interrupt.",
+             Field("low_water", 1), Field("fault", 1), Field("write_error", 1)),
+    _ro("LOW_WATER_0", 0x38, "Pools 0 to 31 that are low now, a bit each."),
+    _ro("LOW_WATER_1", 0x3C, "Pools 32 to 63 that are low now, a bit each."),
+    Register("REGION_HIGH", 0x40, Access.RW, "Upper half of the DMA address of the regions "
+             "registered from now on.", Field("address", 32)),
+    *(_ro(name, _COUNTERS_OFFSET + 4 * i, doc) for i, (name, doc) in enumerate(COUNTERS)),
+))
+
+REGION = Block("REGION", "Region table, privileged. Writing a slot registers one region: the card "
+               "puts its pages on the ring of its pool by itself.", 0x0400, 4, "regions", False, (
+    Register("REGION", 0x0, Access.RW, "A region of pages_per_region pages, aligned to its size.",
+             Field("valid", 1, "write 1 to register; reads 1 when its pages can be used"),
+             Field("loading", 1, "the card is putting the pages on the ring; written 0"),
+             Field("_pad0", 4),
+             Field("pool", 6, "the pool that owns the pages"),
+             Field("address", 20, "bits 31:12 of the DMA address (63:32 from REGION_HIGH)")),
+))
+
+POOL = Block("POOL", "A recycle ring and its regions, privileged.", 0x1000, 0x40, "pools", False, (
+    Register("CONTROL", 0x00, Access.RW, "Clearing enable starts a drain. Setting it before the "
+             "pool is drained is refused (REGISTER_VALUE).",
+             Field("enable", 1), Field("policy", 1, "0 FIFO, 1 LIFO")),
+    _ro("STATUS", 0x04, "State of the pool.",
+        Field("drained", 1, "disabled, and no write to its regions is under way or will come", 1),
+        Field("low_water", 1, "at or below LOW_WATER.enter, and not yet back at .exit")),
+    Register("LIMIT", 0x08, Access.RW, "Most pages off the ring at any time.",
+             Field("pages", 17, "0 to 65536", 1 << PAGE_ID_BITS)),
+    Register("LOW_WATER", 0x0C, Access.RW, "Thresholds of free pages.",
+             Field("enter", 16, "low when free pages fall to this"),
+             Field("exit", 16, "no longer low when free pages rise to this")),
+    Register("RETIRE", 0x10, Access.WO, "Writing 1 takes all regions from a drained pool and "
+             "empties its ring: tokens of their pages no longer match. Refused (REGISTER_VALUE) "
+             "before the pool is drained.", Field("retire", 1)),
+    _ro("REGISTERED", 0x14, "Pages of the pool's regions.", Field("pages", 17)),
+    _ro("FREE", 0x18, "Pages on the ring.", Field("pages", 17)),
+    _ro("OUTSTANDING", 0x1C, "Pages that only the host holds.", Field("pages", 17)),
+    _ro("PEAK", 0x20, "Most pages off the ring at one time since reset or RETIRE.",
+        Field("pages", 17)),
+))
+
+QUEUE = Block("QUEUE", "A receive queue, privileged.", 0x2000, 0x2000, "queues", False, (
+    Register("CONTROL", 0x00, Access.RW, "Clearing enable starts a drain. Setting it before the "
+             "queue is drained, or with a ring size or pool out of range, is refused "
+             "(REGISTER_VALUE). Setting it restarts the completion ring at index 0.",
+             Field("enable", 1)),
+    _ro("STATUS", 0x04, "State of the queue.",
+        Field("drained", 1, "disabled, and no write for it is under way or will come", 1),
+        Field("armed", 1, "the next visible completion interrupts"),
+        Field("fired", 1, "interrupt raised and not armed again")),
+    Register("POOL", 0x08, Access.RW, "The pool that the queue draws from.", Field("index", 6)),
+    Register("RING_LOW", 0x0C, Access.RW, "DMA address of the completion ring.",
+             Field("_zero", 12, "the ring is 4 KiB aligned"), Field("address", 20, "bits 31:12")),
+    Register("RING_HIGH", 0x10, Access.RW, "DMA address of the completion ring, upper half.",
+             Field("address", 32)),
+    Register("RING_SIZE", 0x14, Access.RW, "Completions in the ring, as a power of two.",
+             Field("log2", 5, "6 (64) to 16 (65536)", RING_LOG2_MIN)),
+    Register("QUOTA", 0x18, Access.RW, "Most pages the queue may hold off its pool's ring.",
+             Field("pages", 17, "0 to 65536", 1 << PAGE_ID_BITS)),
+    _ro("HELD", 0x1C, "Pages off the ring that the queue holds.", Field("pages", 17)),
+    _ro("PRODUCED", 0x20, "Completions visible to the host, modulo 2**17.",
+        Field("index", CONSUMER_BITS)),
+))
+
+USER = Block("USER", "A receive queue, the part that an untrusted process may map. From "
+             "RETURN_WINDOW to the end of the page every aligned 32-bit write is one returned "
+             "token.", 0x3000, 0x2000, "queues", True, (
+    Register("CONSUMED", 0x00, Access.WO, "Tells the card how far the host has read.", _INDEX),
+    Register("ARM", 0x04, Access.WO, "As CONSUMED, and arms the interrupt: it fires at once if a "
+             "completion past index is visible already, else at the next one.", _INDEX),
+    _ro("DELIVERED", 0x08, "Frames delivered to this queue."),
+    _ro("DROPPED", 0x0C, "Frames steered to this queue and dropped."),
+))
+
+BLOCKS = (CARD, REGION, POOL, QUEUE, USER)
