@@ -1,0 +1,54 @@
+"""Driver of the Pagering receive engine: a card that keeps its free pages itself.
+
+Open a card, give it memory, receive in place::
+
+    with Card(transport) as card:
+        queue = card.add_queue(card.add_pool())
+        card.steer_to(queue)
+        card.receive = True
+        with queue.recv(timeout=1.0) as burst:
+            for frame in burst:
+                print(len(frame), frame.view[:14].hex())
+
+Importing this package needs nothing but the standard library.
+"""
+
+from pagering.abi import DropCause, Event, Fault, Policy
+from pagering.capabilities import Capabilities
+from pagering.card import Card
+from pagering.card_pool import CardPool
+from pagering.errors import CaptureError, CardError, FrameReleased, PageringError, PoolError
+from pagering.frame import Burst, Frame
+from pagering.page_pool import PagePool
+from pagering.page_pool_params import PagePoolParams
+from pagering.providers import TransportProvider
+from pagering.registers import RegisterMap
+from pagering.rx_queue import QueueStats, RxQueue
+from pagering.transport import DmaMemory, Transport
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Burst",
+    "Capabilities",
+    "CaptureError",
+    "Card",
+    "CardError",
+    "CardPool",
+    "DmaMemory",
+    "DropCause",
+    "Event",
+    "Fault",
+    "Frame",
+    "FrameReleased",
+    "PagePool",
+    "PagePoolParams",
+    "PageringError",
+    "Policy",
+    "PoolError",
+    "QueueStats",
+    "RegisterMap",
+    "RxQueue",
+    "Transport",
+    "TransportProvider",
+]

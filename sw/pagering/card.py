@@ -1,0 +1,333 @@
+"""The driver of one card: bring-up, pools, queues, counters, events, shutdown.
+
+``Card(transport)`` identifies the card before it writes anything, resets it and then knows its
+sizes. Every wait is bounded; an error is one sentence with what, where and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+
+from pagering import abi
+from pagering.capabilities import Capabilities, identify, read_capabilities
+from pagering.card_pool import CardPool
+from pagering.errors import CardError
+from pagering.page_pool import PagePool
+from pagering.page_pool_params import PagePoolParams
+from pagering.polling import wait_until
+from pagering.providers import MemoryProvider, TransportProvider
+from pagering.registers import RegisterMap
+from pagering.rx_queue import RxQueue
+from pagering.transport import Transport
+
+__all__ = ["Card"]
+
+
+class Card:
+    """A card, reset and ready.
+
+    Parameters
+    ----------
+    transport
+        How the card is reached; closed with the card.
+    timeout
+        Seconds to wait for a reset or a drain.
+
+    Raises
+    ------
+    CardError
+        If it is no card of this contract, or does not answer.
+
+    """
+
+    def __init__(self, transport: Transport, *, timeout: float = 1.0) -> None:
+        self.transport = transport
+        self.timeout = timeout
+        self.closed = False
+        self._pools: dict[int, CardPool] = {}
+        self._queues: dict[int, RxQueue] = {}
+        self._slots: set[int] = set()
+        self.registers = RegisterMap(transport)
+        identify(self.registers)
+        self.capabilities: Capabilities = read_capabilities(self.registers)
+        caps = self.capabilities
+        self.registers = RegisterMap(transport, queues=caps.queues, pools=caps.pools,
+                                     regions=caps.regions)
+        self.reset(timeout)
+
+    def __enter__(self) -> Card:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+    # Bring-up
+
+    def reset(self, timeout: float | None = None) -> None:
+        """Reset the card; it is disabled and empty afterwards.
+
+        Raises
+        ------
+        CardError
+            If pools or queues are still open, or the card does not finish in ``timeout`` seconds.
+
+        """
+        if self._pools or self._queues:
+            raise CardError("a reset would take memory from open queues and pools; close them "
+                            "first")
+        self.registers.card.RESET.write(reset=1)
+        wait_until(lambda: not self.registers.card.STATUS.get("resetting"),
+                   "the card has reset itself", "power-cycle the card",
+                   self.timeout if timeout is None else timeout)
+
+    # Traffic
+
+    @property
+    def receive(self) -> bool:
+        """Whether the card takes frames from the wire."""
+        return bool(self.registers.card.CONTROL.get("receive"))
+
+    @receive.setter
+    def receive(self, on: bool) -> None:
+        self.registers.card.CONTROL.modify(receive=int(on))
+
+    def steer_to(self, queue: RxQueue | int) -> None:
+        """Send every frame to one queue.
+
+        Raises
+        ------
+        ValueError
+            If the card has no such queue.
+
+        """
+        number = self._queue_number(queue)
+        self.registers.card.STEERING.write(mode=abi.SteeringMode.FIXED, queue=number)
+
+    def steer_round_robin(self, queues: Iterable[RxQueue | int]) -> None:
+        """Send frame after frame to these queues in turn; they must be 0 to n - 1.
+
+        Raises
+        ------
+        ValueError
+            If they are not.
+
+        """
+        numbers = sorted(self._queue_number(queue) for queue in queues)
+        if not numbers or numbers != list(range(len(numbers))):
+            raise ValueError(f"round robin goes over queues 0 to n - 1, each once; got {numbers}")
+        self.registers.card.STEERING.write(mode=abi.SteeringMode.ROUND_ROBIN, last=numbers[-1])
+
+    def _queue_number(self, queue: RxQueue | int) -> int:
+        number = queue if isinstance(queue, int) else queue.index
+        if not 0 <= number < self.capabilities.queues:
+            raise ValueError(f"the card has queues 0 to {self.capabilities.queues - 1}; there is "
+                             f"no queue {number}")
+        return number
+
+    # Pools and queues
+
+    @property
+    def pools(self) -> list[CardPool]:
+        """The open pools."""
+        return list(self._pools.values())
+
+    @property
+    def queues(self) -> list[RxQueue]:
+        """The open queues."""
+        return list(self._queues.values())
+
+    def add_pool(self, pages: int | None = None, *, policy: abi.Policy = abi.Policy.FIFO,
+                 limit: int | None = None, low_water: tuple[int, int] | None = None,
+                 provider: MemoryProvider | None = None) -> CardPool:
+        """Open a pool and register its memory.
+
+        Parameters
+        ----------
+        pages
+            How many: a multiple of the card's pages per region. One region if left out.
+        policy
+            In which order free pages are used again.
+        limit
+            Most pages off the ring at any time; None for no limit.
+        low_water
+            Free pages (enter, exit): low from ``enter`` down until back at ``exit``. An eighth
+            and a quarter of the pages if left out.
+        provider
+            Where memory comes from; the transport if left out.
+
+        Raises
+        ------
+        ValueError
+            If a number is out of range.
+        CardError
+            If the card has no pool or no region slot left, or refuses.
+
+        """
+        caps = self.capabilities
+        pages = caps.region_pages if pages is None else pages
+        low_water = (pages // 8, pages // 4) if low_water is None else low_water
+        self._check_pool(pages, limit, low_water)
+        index = _first_free(caps.pools, self._pools, "pool")
+        # The card's page is a whole number of 4 KiB pages: an order, in the pool's words.
+        order = (caps.page_bytes // 4096).bit_length() - 1
+        page_pool = PagePool(PagePoolParams(order=order),
+                             provider or TransportProvider(self.transport))
+        pool = CardPool(self, index, page_pool, pages, policy, limit, low_water)
+        self._pools[index] = pool
+        return pool
+
+    def _check_pool(self, pages: int, limit: int | None, low_water: tuple[int, int]) -> None:
+        caps = self.capabilities
+        if pages <= 0 or pages % caps.region_pages:
+            raise ValueError(f"a pool has a multiple of {caps.region_pages} pages, one region "
+                             f"each; {pages} is none")
+        left = (caps.regions - len(self._slots)) * caps.region_pages
+        if pages > left:
+            raise CardError(f"the card has room for {left} more pages, not {pages}; close a pool "
+                            f"or ask for fewer")
+        most = 1 << abi.PAGE_ID_BITS
+        if limit is not None and not 0 <= limit <= most:
+            raise ValueError(f"a pool's limit is 0 to {most} pages, not {limit}")
+        enter, leave = low_water
+        if not 0 <= enter <= leave <= min(pages, most - 1):
+            raise ValueError(f"low water needs 0 <= enter <= exit <= {min(pages, most - 1)} "
+                             f"pages, not {enter} and {leave}")
+
+    def add_queue(self, pool: CardPool, ring_entries: int = 1024, *, quota: int | None = None,
+                  index: int | None = None) -> RxQueue:
+        """Open a receive queue that draws from ``pool``.
+
+        Parameters
+        ----------
+        pool
+            An open pool of this card.
+        ring_entries
+            Completions in its ring: a power of two, 64 to 65536.
+        quota
+            Most pages that it may hold; None for no limit but the pool's.
+        index
+            Which queue; the first free one if left out.
+
+        Raises
+        ------
+        ValueError
+            If a number is out of range.
+        CardError
+            If no queue is left, the pool is closed or the card refuses.
+
+        """
+        least, most = 1 << abi.RING_LOG2_MIN, 1 << abi.RING_LOG2_MAX
+        if not least <= ring_entries <= most or ring_entries & (ring_entries - 1):
+            raise ValueError(f"a completion ring has a power of two of entries, {least} to "
+                             f"{most}; {ring_entries} is none")
+        if quota is not None and not 0 <= quota <= 1 << abi.PAGE_ID_BITS:
+            raise ValueError(f"a quota is 0 to {1 << abi.PAGE_ID_BITS} pages, not {quota}")
+        if self._pools.get(pool.index) is not pool:
+            raise CardError(f"pool {pool.index} is closed or of another card; add a pool first")
+        if index is None:
+            index = _first_free(self.capabilities.queues, self._queues, "queue")
+        elif self._queue_number(index) in self._queues:
+            raise CardError(f"queue {index} is open already; close it first or take another")
+        queue = RxQueue(self, index, pool, ring_entries, quota)
+        self._queues[index] = queue
+        return queue
+
+    def take_slot(self) -> int:
+        """Return a free region slot, for a pool."""
+        slot = _first_free(self.capabilities.regions, self._slots, "region slot")
+        self._slots.add(slot)
+        return slot
+
+    def give_slot(self, slot: int) -> None:
+        """Take back a region slot."""
+        self._slots.discard(slot)
+
+    def forget_pool(self, pool: CardPool) -> None:
+        """Take a closed pool off the list."""
+        if self._pools.get(pool.index) is pool:
+            del self._pools[pool.index]
+
+    def forget_queue(self, queue: RxQueue) -> None:
+        """Take a closed queue off the list."""
+        if self._queues.get(queue.index) is queue:
+            del self._queues[queue.index]
+
+    # Counters and events
+
+    def counters(self) -> dict[str, int]:
+        """Return all counters by lower-case name. 32 bits, wrapping."""
+        return {name.lower(): value for name, value in self.registers.counters().items()}
+
+    def drops(self) -> dict[str, int]:
+        """Return how many frames were dropped, by cause in lower case."""
+        return {cause.name.lower(): getattr(self.registers.card, f"DROP_{cause.name}").get()
+                for cause in abi.DropCause}
+
+    def faults(self) -> dict[str, int]:
+        """Return how often the card refused or met something, by fault in lower case."""
+        return {fault.name.lower(): getattr(self.registers.card, f"FAULT_{fault.name}").get()
+                for fault in abi.Fault}
+
+    def events(self) -> frozenset[abi.Event]:
+        """Return the events since they were cleared."""
+        return _events(self.registers.card.EVENTS.word())
+
+    def clear_events(self, *events: abi.Event) -> None:
+        """Clear these events; all if none is named."""
+        self.registers.card.EVENTS.write_word(_event_bits(events or abi.Event))
+
+    def enable_events(self, *events: abi.Event) -> None:
+        """Let these events, and no others, raise the last interrupt."""
+        self.registers.card.EVENT_ENABLE.write_word(_event_bits(events))
+
+    def wait_event(self, timeout: float = 1.0) -> frozenset[abi.Event]:
+        """Wait until an enabled event is there; return those, or none after ``timeout`` seconds.
+
+        The events stay set until :meth:`clear_events`.
+        """
+        enabled = _events(self.registers.card.EVENT_ENABLE.word())
+        # The interrupt may be of an event that was cleared since: look again, but only once.
+        for _ in range(2):
+            found = self.events() & enabled
+            if found or not self.transport.wait_interrupt(self.capabilities.queues, timeout):
+                break
+        return found or self.events() & enabled
+
+    # Shutdown
+
+    def close(self) -> None:
+        """Stop receiving, drain queues and pools, retire, free. Again does nothing.
+
+        Raises
+        ------
+        CardError
+            If the card does not drain; memory that it could still write to stays mapped.
+
+        """
+        if self.closed:
+            return
+        self.receive = False
+        for queue in self.queues:
+            queue.close(self.timeout)
+        for pool in self.pools:
+            pool.close(self.timeout)
+        self.closed = True
+        self.transport.close()
+
+
+def _first_free(count: int, taken: Iterable[int], what: str) -> int:
+    used = set(taken)
+    for number in range(count):
+        if number not in used:
+            return number
+    raise CardError(f"the card has {count} {what}s and all are in use; close one first")
+
+
+def _event_bits(events: Iterable[abi.Event]) -> int:
+    return sum(1 << event for event in set(events))
+
+
+def _events(word: int) -> frozenset[abi.Event]:
+    return frozenset(event for event in abi.Event if word >> event & 1)

@@ -1,0 +1,116 @@
+"""Host memory of the in-memory card: every allocation between guard bytes.
+
+The card writes here by address, as over a bus: a write that is not wholly inside one mapped
+allocation changes nothing, is answered with an error and is remembered in ``stray_writes``.
+"""
+
+from __future__ import annotations
+
+import bisect
+
+from pagering.errors import CardError
+
+__all__ = ["GUARD_BYTES", "FakeMemory", "HostMemory"]
+
+GUARD_BYTES = 64
+_GUARD = bytes((0xA5,)) * GUARD_BYTES
+_FIRST_ADDRESS = 0x1_4000_0000
+"""Above 4 GiB, so that a forgotten upper half of an address shows."""
+
+
+class FakeMemory:
+    """An allocation; implements ``DmaMemory``."""
+
+    def __init__(self, address: int, size: int) -> None:
+        self._address = address
+        self._size = size
+        self.guarded = bytearray(_GUARD + bytes(size) + _GUARD)
+        """The bytes with the guards around them."""
+        self.mapped = True
+        """False once freed: the card must not write here any more."""
+
+    @property
+    def address(self) -> int:
+        """The card's address of the first byte."""
+        return self._address
+
+    @property
+    def view(self) -> memoryview:
+        """The bytes, writable, without the guards."""
+        return memoryview(self.guarded)[GUARD_BYTES:GUARD_BYTES + self._size]
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return self._size
+
+    def free(self) -> None:
+        """Unmap; the bytes stay readable so that a test can look at them."""
+        self.mapped = False
+
+    def intact(self) -> bool:
+        """Return whether both guards are as they were made."""
+        return self.guarded.startswith(_GUARD) and self.guarded.endswith(_GUARD)
+
+
+class HostMemory:
+    """All allocations of one fake card."""
+
+    def __init__(self) -> None:
+        self._next = _FIRST_ADDRESS
+        self._starts: list[int] = []
+        self._blocks: list[FakeMemory] = []
+        self.stray_writes: list[tuple[int, int]] = []
+        """(address, bytes) of each write that met no mapped memory."""
+
+    def allocate(self, size: int, align: int) -> FakeMemory:
+        """Return ``size`` zeroed bytes at a multiple of ``align``.
+
+        Raises
+        ------
+        ValueError
+            If ``size`` is not positive or ``align`` is not a power of two.
+
+        """
+        if size <= 0:
+            raise ValueError(f"cannot allocate {size} bytes; ask for at least one")
+        if align <= 0 or align & (align - 1):
+            raise ValueError(f"alignment {align} is not a power of two")
+        address = -(-self._next // align) * align
+        # A hole after each block: a write that runs over the end meets nothing.
+        self._next = address + size + 4096
+        block = FakeMemory(address, size)
+        self._starts.append(address)
+        self._blocks.append(block)
+        return block
+
+    def write(self, address: int, data: bytes | memoryview) -> bool:
+        """Write as the card does; return whether the bus answered without an error."""
+        at = bisect.bisect_right(self._starts, address) - 1
+        block = self._blocks[at] if at >= 0 else None
+        if block is None or not block.mapped or address + len(data) > block.address + block.size:
+            self.stray_writes.append((address, len(data)))
+            return False
+        start = address - block.address
+        block.view[start:start + len(data)] = data
+        return True
+
+    def check_guards(self) -> None:
+        """Check the bytes around every allocation.
+
+        Raises
+        ------
+        CardError
+            If any was written.
+
+        """
+        for block in self._blocks:
+            if not block.intact():
+                raise CardError(f"the guard bytes around the {block.size} bytes at "
+                                f"{block.address:#x} were overwritten; look for a write past "
+                                f"the end of a view")
+
+    @property
+    def mapped_bytes(self) -> int:
+        """Bytes that are allocated and not freed."""
+        return sum(block.size for block in self._blocks if block.mapped)

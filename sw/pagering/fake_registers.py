@@ -1,0 +1,284 @@
+"""The register file of the in-memory card: decoding, checks, commands.
+
+Every register of :mod:`pagering.abi` and nothing else answers. A refused write changes nothing but
+one fault counter.
+"""
+
+from __future__ import annotations
+
+from pagering import abi
+from pagering.abi import Access, Fault, Policy, SteeringMode
+from pagering.errors import CardError
+from pagering.fake_memory import HostMemory
+from pagering.fake_pool import Slot
+from pagering.fake_receive import FakeConfig, FakeReceiver
+
+__all__ = ["FakeRegisters"]
+
+_COUNTER_NAMES = frozenset(name for name, _ in abi.COUNTERS)
+
+
+class FakeRegisters:
+    """Registers, and through ``state`` the card behind them.
+
+    Parameters
+    ----------
+    config, memory
+        How the card is built and where it writes.
+    load_polls, reset_polls
+        How many reads of a region's register, or of STATUS, see it still at work.
+
+    """
+
+    def __init__(self, config: FakeConfig, memory: HostMemory, load_polls: int,
+                 reset_polls: int) -> None:
+        self.config = config
+        self._memory = memory
+        self._load_polls = load_polls
+        self._reset_polls = reset_polls
+        self._resetting = 0
+        self._decode = {block.address(register.name, index): (block, index, register)
+                        for block in abi.BLOCKS
+                        for index in range(getattr(config, block.count) if block.count else 1)
+                        for register in block}
+        self.state = FakeReceiver(config, memory)
+        self._plain: dict[tuple[str, str, int], dict[str, int]] = {}
+
+    def read(self, offset: int) -> int:
+        """Read a register.
+
+        Raises
+        ------
+        CardError
+            If there is none at ``offset``.
+
+        """
+        found = self._decode.get(offset)
+        if found is None:
+            self.state.fault(Fault.REGISTER_ACCESS)
+            raise CardError(f"the card answered a read of {offset:#x} with an error: there is no "
+                            f"register; use the offsets of pagering.abi")
+        block, index, register = found
+        if self._deaf(offset) or register.access is Access.WO:
+            return 0
+        fields: dict[str, int] = getattr(self, f"_read_{block.name.lower()}")(register.name, index)
+        return register.pack(**fields)
+
+    def write(self, offset: int, value: int) -> None:
+        """Write a register, or a token to a return window."""
+        if self._deaf(offset):
+            return
+        queue = self.window(offset)
+        if queue is not None:
+            self.state.give_back(queue, value)
+            return
+        found = self._decode.get(offset)
+        if found is None or found[2].access is Access.RO:
+            self.state.fault(Fault.REGISTER_ACCESS)
+            return
+        block, index, register = found
+        write = getattr(self, f"_write_{block.name.lower()}")
+        if not write(register.name, index, register.unpack(value)):
+            self.state.fault(Fault.REGISTER_VALUE)
+
+    def window(self, offset: int) -> int | None:
+        """Return the queue whose return window holds ``offset``, if any."""
+        queue, rest = divmod(offset - abi.USER.base, abi.USER.stride)
+        inside = abi.RETURN_WINDOW <= rest < abi.RETURN_WINDOW + abi.RETURN_WINDOW_BYTES
+        return queue if inside and 0 <= queue < self.config.queues else None
+
+    # Registers: each _read_ returns the fields, each _write_ whether the value was acceptable
+
+    def _clear(self) -> None:
+        self.state = FakeReceiver(self.config, self._memory, self.state)
+        self._plain = {}
+
+    def _stored(self, block: abi.Block, name: str, index: int = 0) -> dict[str, int]:
+        reset = block[name].unpack(block[name].reset)
+        return self._plain.get((block.name, name, index), reset)
+
+    def _read_card(self, name: str, index: int) -> dict[str, int]:
+        config, state = self.config, self.state
+        if name in _COUNTER_NAMES:
+            return {"value": state.counters[name] & 0xFFFFFFFF}
+        match name:
+            case "CAP_COUNTS":
+                return {"queues": config.queues, "pools": config.pools, "regions": config.regions}
+            case "CAP_SIZES":
+                return {"page_log2": _log2(config.page_bytes),
+                        "chunk_log2": _log2(config.chunk_bytes),
+                        "region_pages_log2": _log2(config.region_pages),
+                        "bus_log2": _log2(config.bus_bytes)}
+            case "CAP_LIMITS":
+                return {"frame_bytes": config.frame_bytes, "burst_bytes": config.burst_bytes}
+            case "STATUS":
+                busy, self._resetting = self._resetting, max(0, self._resetting - 1)
+                return {"resetting": int(busy > 0), "idle": int(not state.pending)}
+            case "EVENTS" | "EVENT_ENABLE":
+                return abi.CARD[name].unpack(
+                    state.events if name == "EVENTS" else state.event_enable)
+            case "LOW_WATER_0" | "LOW_WATER_1":
+                base = 32 * int(name[-1])
+                return {"value": sum(pool.low << at for at, pool in
+                                     enumerate(state.pages.pools[base:base + 32]))}
+        return self._stored(abi.CARD, name)
+
+    def _write_card(self, name: str, index: int, fields: dict[str, int]) -> bool:
+        state = self.state
+        match name:
+            case "RESET":
+                if fields["reset"]:
+                    # Writes that are under way finish; then all state is gone.
+                    self.state.show(len(self.state.pending))
+                    self._clear()
+                    self._resetting = self._reset_polls
+                return True
+            case "CONTROL":
+                state.receive = bool(fields["receive"])
+            case "STEERING":
+                if fields["mode"] not in list(SteeringMode):
+                    return False
+                state.steering_mode = SteeringMode(fields["mode"])
+                state.steering_queue, state.steering_last = fields["queue"], fields["last"]
+            case "FRAME_LIMITS":
+                state.minimum, state.maximum = fields["minimum"], fields["maximum"]
+            case "EVENTS":
+                state.set_events(state.events & ~abi.CARD[name].pack(**fields),
+                                 state.event_enable)
+                return True
+            case "EVENT_ENABLE":
+                state.set_events(state.events, abi.CARD[name].pack(**fields))
+                return True
+        self._plain["CARD", name, 0] = fields
+        return True
+
+    def _read_region(self, name: str, index: int) -> dict[str, int]:
+        row = self.state.pages.slots[index]
+        if row.loading:
+            row.reads_left -= 1
+            if row.reads_left < 0:
+                self.state.pages.load(index)
+        return {"valid": int(row.valid), "loading": int(row.loading), "pool": row.pool,
+                "address": row.address >> 12 & 0xFFFFF}
+
+    def _write_region(self, name: str, index: int, fields: dict[str, int]) -> bool:
+        high = self._stored(abi.CARD, "REGION_HIGH")["address"]
+        address = high << 32 | fields["address"] << 12
+        row = self.state.pages.slots[index]
+        if (not fields["valid"] or row.valid or row.loading
+                or fields["pool"] >= self.config.pools):
+            self.state.fault(Fault.REGION_REFUSED)
+        elif address % self.config.region_bytes:
+            self.state.fault(Fault.REGION_ALIGNMENT)
+        else:
+            self.state.pages.slots[index] = Slot(False, True, fields["pool"], address,
+                                                 self._load_polls)
+            if not self._load_polls:
+                self.state.pages.load(index)
+        return True
+
+    def _read_pool(self, name: str, index: int) -> dict[str, int]:
+        pages = self.state.pages
+        pool = pages.pools[index]
+        match name:
+            case "CONTROL":
+                return {"enable": int(pool.enabled), "policy": pool.policy}
+            case "STATUS":
+                return {"drained": int(pool.drained), "low_water": int(pool.low)}
+            case "LOW_WATER":
+                return {"enter": pool.low_enter, "exit": pool.low_exit}
+        return {"pages": {"LIMIT": pool.limit, "REGISTERED": pool.registered,
+                          "FREE": len(pool.ring), "PEAK": pool.peak,
+                          "OUTSTANDING": pages.outstanding_of(index)}[name]}
+
+    def _write_pool(self, name: str, index: int, fields: dict[str, int]) -> bool:
+        pages = self.state.pages
+        pool = pages.pools[index]
+        match name:
+            case "CONTROL":
+                enable = bool(fields["enable"])
+                if enable and not pool.enabled and not pool.drained:
+                    return False
+                pool.enabled, pool.policy = enable, Policy(fields["policy"])
+                if not enable:
+                    for queue in self.state.queues:
+                        if queue.open_page is not None and queue.pool == index:
+                            self.state.close_open_page(queue)
+            case "LIMIT":
+                pool.limit = fields["pages"]
+            case "LOW_WATER":
+                pool.low_enter, pool.low_exit = fields["enter"], fields["exit"]
+            case "RETIRE":
+                if fields["retire"] and not pool.drained:
+                    return False
+                if fields["retire"]:
+                    for slot, row in enumerate(pages.slots):
+                        if row.loading and row.pool == index:
+                            pages.load(slot)  # one command after the other
+                    pages.retire(index)
+        pages.watch(index)
+        return True
+
+    def _read_queue(self, name: str, index: int) -> dict[str, int]:
+        queue = self.state.queues[index]
+        match name:
+            case "CONTROL":
+                return {"enable": int(queue.enabled)}
+            case "STATUS":
+                return {"drained": int(queue.drained), "armed": int(queue.armed),
+                        "fired": int(queue.fired)}
+            case "HELD":
+                return {"pages": self.state.pages.held[index]}
+            case "PRODUCED":
+                return {"index": queue.produced}
+        return self._stored(abi.QUEUE, name, index)
+
+    def _write_queue(self, name: str, index: int, fields: dict[str, int]) -> bool:
+        queue = self.state.queues[index]
+        if name == "QUOTA":
+            queue.quota = fields["pages"]
+        elif name == "CONTROL":
+            if fields["enable"] and not queue.enabled:
+                return self._enable_queue(index)
+            if not fields["enable"]:
+                queue.enabled = False
+                self.state.close_open_page(queue)
+            return True
+        # Pool and ring are looked at when the queue is enabled.
+        self._plain["QUEUE", name, index] = fields
+        return True
+
+    def _enable_queue(self, index: int) -> bool:
+        queue = self.state.queues[index]
+        pool = self._stored(abi.QUEUE, "POOL", index)["index"]
+        log2 = self._stored(abi.QUEUE, "RING_SIZE", index)["log2"]
+        if (not queue.drained or pool >= self.config.pools
+                or not abi.RING_LOG2_MIN <= log2 <= abi.RING_LOG2_MAX):
+            return False
+        queue.pool, queue.ring_log2 = pool, log2
+        queue.ring_address = (self._stored(abi.QUEUE, "RING_HIGH", index)["address"] << 32
+                              | self._stored(abi.QUEUE, "RING_LOW", index)["address"] << 12)
+        queue.enabled = True
+        queue.reserved = queue.produced = queue.consumed = 0
+        queue.armed = queue.fired = False
+        return True
+
+    def _read_user(self, name: str, index: int) -> dict[str, int]:
+        queue = self.state.queues[index]
+        value = queue.delivered if name == "DELIVERED" else queue.dropped
+        return {"value": value & 0xFFFFFFFF}
+
+    def _write_user(self, name: str, index: int, fields: dict[str, int]) -> bool:
+        if name == "ARM":
+            self.state.arm(index, fields["index"])
+        else:
+            self.state.consume(index, fields["index"])
+        return True
+
+    def _deaf(self, offset: int) -> bool:
+        """Return whether a reset is under way and ``offset`` is not in page 0."""
+        return self._resetting > 0 and offset >= abi.POOL.base
+
+
+def _log2(value: int) -> int:
+    return value.bit_length() - 1

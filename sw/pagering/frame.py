@@ -1,0 +1,220 @@
+"""Received frames, in place, and the burst that gives their memory back.
+
+A ``Frame`` is a view of card memory. It is valid inside the ``with`` block of its ``Burst``;
+leaving the block returns its memory to the card in one run of writes, unless the frame was
+retained. Using it afterwards raises ``FrameReleased``. A slice that the caller took of a view is
+the caller's: the driver cannot take it back.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from pagering.errors import FrameReleased
+from pagering.page_pool_page import Page
+
+if TYPE_CHECKING:
+    from pagering.rx_queue import RxQueue
+
+__all__ = ["Burst", "Frame", "Piece"]
+
+Piece = tuple[memoryview, int, int]
+"""A segment before anybody looks at it: its page's bytes, where it starts and where it ends."""
+
+
+class _State(enum.Enum):
+    LENT = "until the end of its burst"
+    RETAINED = "until released"
+    RETURNED = "not any more"
+
+
+class Frame:
+    """One received frame.
+
+    Attributes
+    ----------
+    queue : int
+        Which queue received it.
+    length : int
+        Bytes.
+    tokens : tuple of int
+        What names its memory to the card, one for each segment.
+    write_error : bool
+        A write of its data failed: its bytes are not to be trusted.
+    hash, checksum : int
+        As the card computed them, of the first segment.
+
+    """
+
+    __slots__ = ("_held", "_owner", "_pieces", "_state", "_views", "checksum", "hash", "length",
+                 "queue", "tokens", "write_error")
+
+    def __init__(self, owner: RxQueue, tokens: tuple[int, ...], pieces: tuple[Piece, ...],
+                 length: int, write_error: bool, hash_value: int, checksum: int) -> None:
+        self.queue = owner.index
+        self.length = length
+        self.tokens = tokens
+        self.write_error = write_error
+        self.hash = hash_value
+        self.checksum = checksum
+        self._owner = owner
+        self._pieces = pieces
+        self._views: tuple[memoryview, ...] | None = None
+        self._held: list[Page] = []
+        self._state = _State.LENT
+
+    @property
+    def segments(self) -> tuple[memoryview, ...]:
+        """The frame's bytes where the card put them, one view for each segment.
+
+        Raises
+        ------
+        FrameReleased
+            If its memory went back to the card.
+
+        """
+        if self._state is _State.RETURNED:
+            raise FrameReleased(f"a frame of {self.length} bytes of queue {self.queue} was used "
+                                f"after its page went back to the card; retain() it, or copy it "
+                                f"inside the burst")
+        if self._views is None:
+            # Not at once: many a frame is only counted or looked at by its length.
+            self._views = tuple(page[start:end] for page, start, end in self._pieces)
+        return self._views
+
+    @property
+    def view(self) -> memoryview:
+        """The bytes of a frame of one segment, without a copy.
+
+        Raises
+        ------
+        FrameReleased
+            If its memory went back to the card.
+        ValueError
+            If it has several segments.
+
+        """
+        segments = self.segments
+        if len(segments) != 1:
+            raise ValueError(f"a frame of {len(segments)} segments has no single view; use "
+                             f"segments or tobytes()")
+        return segments[0]
+
+    def tobytes(self) -> bytes:
+        """Return a copy of the whole frame.
+
+        Raises
+        ------
+        FrameReleased
+            If its memory went back to the card.
+
+        """
+        return b"".join(self.segments)
+
+    def __bytes__(self) -> bytes:
+        return self.tobytes()
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __repr__(self) -> str:
+        return (f"<Frame of {self.length} bytes in {len(self.tokens)} segments, queue "
+                f"{self.queue}, usable {self._state.value}>")
+
+    @property
+    def lent(self) -> bool:
+        """Whether the frame goes back when its burst ends."""
+        return self._state is _State.LENT
+
+    def retain(self) -> Frame:
+        """Keep the frame after its burst, until :meth:`release`. Again does nothing.
+
+        The page stays away from the card meanwhile: a host that retains much starves itself.
+
+        Raises
+        ------
+        FrameReleased
+            If its memory went back to the card.
+
+        """
+        if self._state is _State.RETURNED:
+            raise FrameReleased(f"a frame of queue {self.queue} cannot be retained: its page went "
+                                f"back to the card; retain it inside the burst")
+        if self._state is _State.LENT:
+            self._held = [self._owner.pool.hold(token) for token in self.tokens]
+            self._owner.stats.retained += 1
+            self._state = _State.RETAINED
+        return self
+
+    def release(self) -> None:
+        """Give the frame's memory back now.
+
+        Raises
+        ------
+        FrameReleased
+            If it went back already.
+
+        """
+        if self._state is _State.RETURNED:
+            raise FrameReleased(f"a frame of queue {self.queue} was released twice; release each "
+                                f"retained frame once")
+        retained = self._state is _State.RETAINED
+        self.invalidate()
+        self._owner.give_back(self.tokens)
+        if retained:
+            self._owner.stats.retained -= 1
+            for page in self._held:
+                self._owner.pool.let_go(page)
+
+    def invalidate(self) -> None:
+        """Make the views unusable, without telling the card."""
+        self._state = _State.RETURNED
+        self._pieces = ()
+        for view in self._views or ():
+            view.release()
+        self._views = None
+
+
+class Burst:
+    """Frames that were received together; a context manager.
+
+    Leaving the block, with or without an exception, returns every frame that was not retained.
+    """
+
+    __slots__ = ("_frames", "_open", "_queue")
+
+    def __init__(self, queue: RxQueue, frames: list[Frame]) -> None:
+        self._queue = queue
+        self._frames = frames
+        self._open = True
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return iter(self._frames)
+
+    def __getitem__(self, at: int) -> Frame:
+        return self._frames[at]
+
+    def __enter__(self) -> Burst:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Return what was not retained. Again does nothing."""
+        if not self._open:
+            return
+        self._open = False
+        tokens: list[int] = []
+        for frame in self._frames:
+            if frame.lent:
+                frame.invalidate()
+                tokens += frame.tokens
+        self._queue.finish(self, tokens)

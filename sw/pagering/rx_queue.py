@@ -1,0 +1,336 @@
+"""A receive queue: completions in, frames out, tokens back.
+
+``RxQueue`` reads its completion ring in host memory and never a register to receive. Whatever the
+ring says is checked before it is used as an address. Each burst ends with one run of token writes
+and one write of CONSUMED.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pagering import abi
+from pagering.errors import CardError
+from pagering.frame import Burst, Frame, Piece
+from pagering.polling import wait_until
+from pagering.records import (
+    CHUNK_MASK,
+    COMPLETION,
+    END,
+    FIRST_LSB,
+    INDEX_MASK,
+    LAST_LSB,
+    PAGE_LSB,
+    PAGE_MASK,
+    PHASE_BYTE,
+    PHASE_SHIFT,
+    START,
+    WINDOW_WORDS,
+    WRITE_ERROR,
+    merge,
+)
+
+if TYPE_CHECKING:
+    from pagering.card import Card
+    from pagering.card_pool import CardPool
+
+__all__ = ["QueueStats", "RxQueue"]
+
+
+@dataclass
+class QueueStats:
+    """What went through a queue."""
+
+    frames: int = 0
+    bytes: int = 0
+    segments: int = 0
+    returns: int = 0
+    """Tokens written, after merging."""
+    retained: int = 0
+    """Frames that are retained now."""
+
+
+class RxQueue:
+    """One queue. Made by :meth:`pagering.card.Card.add_queue`.
+
+    Parameters
+    ----------
+    card, index
+        Which queue of which card.
+    pool
+        What it draws pages from.
+    ring_entries
+        Completions in the ring, a power of two.
+    quota
+        Most pages it may hold; None for no limit.
+
+    Raises
+    ------
+    CardError
+        If the card refuses to enable the queue.
+
+    """
+
+    def __init__(self, card: Card, index: int, pool: CardPool, ring_entries: int,
+                 quota: int | None) -> None:
+        self.index = index
+        self.pool = pool
+        self.stats = QueueStats()
+        self.closed = False
+        self._card = card
+        self._registers = card.registers.queue(index)
+        self._user = card.registers.user(index)
+        self._window = card.registers.return_window(index)
+        self._window_at = 0
+        self._log2 = ring_entries.bit_length() - 1
+        self._chunks, self._chunk_bytes = card.capabilities.chunks, card.capabilities.chunk_bytes
+        self._head = self._told = 0
+        self._partial: list[tuple[int, Piece, int, int, int]] = []
+        self._bursts: set[Burst] = set()
+        self._memory = card.transport.allocate(ring_entries * abi.COMPLETION_BYTES)
+        self._ring = self._memory.view[:ring_entries * abi.COMPLETION_BYTES]
+        try:
+            self._describe_ring()
+            self._set_limits(quota)
+            self._enable()
+        except BaseException:
+            self._memory.free()
+            raise
+
+    # Set up
+
+    def _describe_ring(self) -> None:
+        address = self._memory.address
+        if address % 4096:
+            raise CardError(f"the ring of queue {self.index} is at {address:#x}; the card needs "
+                            f"a multiple of 4096 from the transport")
+        # The card starts at index 0 in phase 1: whatever lies here must read as phase 0.
+        self._ring[:] = bytes(len(self._ring))
+        self._registers.RING_LOW.write(address=address >> 12 & 0xFFFFF)
+        self._registers.RING_HIGH.write(address=address >> 32)
+        self._registers.RING_SIZE.write(log2=self._log2)
+
+    def _set_limits(self, quota: int | None) -> None:
+        self._registers.POOL.write(index=self.pool.index)
+        reset = abi.QUEUE["QUOTA"].reset
+        self._registers.QUOTA.write(pages=reset if quota is None else quota)
+
+    def _enable(self) -> None:
+        self._registers.CONTROL.write(enable=1)
+        if not self._registers.CONTROL.get("enable"):
+            raise CardError(f"the card refused to enable queue {self.index}; drain it or reset "
+                            f"the card first")
+
+    # Receive
+
+    def recv(self, max_frames: int = 256, timeout: float | None = None) -> Burst:
+        """Take what is there, at most ``max_frames`` whole frames.
+
+        Parameters
+        ----------
+        max_frames
+            At least 1.
+        timeout
+            If nothing is there, wait so many seconds for each completion; None or 0: do not wait.
+
+        Returns
+        -------
+        Burst
+            A context manager; its frames go back to the card at the end of the block.
+
+        Raises
+        ------
+        ValueError
+            If ``max_frames`` is less than 1.
+        CardError
+            If the queue is closed, or a completion names memory that is not its pool's.
+
+        """
+        if max_frames < 1:
+            raise ValueError(f"recv takes at least 1 frame, not {max_frames}")
+        self._check_open()
+        frames = self._poll(max_frames)
+        # Each turn reads at least one completion, so a frame of n segments takes n turns at most.
+        while not frames and timeout and self.wait(timeout):
+            frames = self._poll(max_frames)
+        burst = Burst(self, frames)
+        if frames:
+            self._bursts.add(burst)
+        return burst
+
+    def wait(self, timeout: float = 1.0) -> bool:
+        """Sleep until there is a completion; return whether there is.
+
+        No completion is missed: arming carries how far the host has read, and the ring is looked
+        at once more before sleeping.
+
+        Raises
+        ------
+        CardError
+            If the queue is closed.
+
+        """
+        self._check_open()
+        # An interrupt may be left from a completion that polling found first: sleep once more.
+        for _ in range(2):
+            if self._ready():
+                return True
+            self._told = self._head
+            self._user.ARM.write(index=self._head)
+            if self._ready():
+                return True
+            if not self._card.transport.wait_interrupt(self.index, timeout):
+                break
+        return self._ready()
+
+    def _ready(self) -> bool:
+        at = (self._head & (1 << self._log2) - 1) * COMPLETION.size
+        return self._ring[at + PHASE_BYTE] >> PHASE_SHIFT & 1 != self._head >> self._log2 & 1
+
+    def _poll(self, max_frames: int) -> list[Frame]:
+        """Read whole frames; written for speed, everything that it needs in local names."""
+        frames: list[Frame] = []
+        ring, log2, head, partial = self._ring, self._log2, self._head, self._partial
+        unpack, views = COMPLETION.unpack_from, self.pool.views
+        slot_mask, chunks, chunk_bytes = (1 << log2) - 1, self._chunks, self._chunk_bytes
+        new_pages = 0
+        while len(frames) < max_frames:
+            at = (head & slot_mask) * COMPLETION.size
+            if ring[at + PHASE_BYTE] >> PHASE_SHIFT & 1 == head >> log2 & 1:
+                break
+            # The phase was read first, on its own: what follows is as old or newer.
+            token, hash_value, length, checksum, flags = unpack(ring, at)
+            page = views.get(token >> PAGE_LSB & PAGE_MASK)
+            first, last = token >> FIRST_LSB & CHUNK_MASK, token >> LAST_LSB & CHUNK_MASK
+            if (page is None or not first <= last < chunks
+                    or not 0 < length <= (last - first + 1) * chunk_bytes
+                    or (flags & START == 0) is (not partial)):
+                if frames:
+                    break  # these are good; the next call meets the bad one again
+                raise CardError(self._complaint(token, length))
+            head = self._head = head + 1 & INDEX_MASK
+            # A page is new when its first chunk is: that is what the page pool counts.
+            new_pages += not first
+            piece = (page, first * chunk_bytes, first * chunk_bytes + length)
+            if flags & START and flags & END:
+                frames.append(Frame(self, (token,), (piece,), length, flags & WRITE_ERROR != 0,
+                                    hash_value, checksum))
+                continue
+            partial.append((token, piece, flags, hash_value, checksum))
+            if flags & END:
+                frames.append(self._assemble())
+        self._count(frames, new_pages)
+        return frames
+
+    def _complaint(self, token: int, length: int) -> str:
+        """Say what is wrong with the completion at the head."""
+        first, last = token >> FIRST_LSB & CHUNK_MASK, token >> LAST_LSB & CHUNK_MASK
+        if token >> PAGE_LSB & PAGE_MASK not in self.pool.views:
+            wrong = f"names a page that is not of pool {self.pool.index}"
+        elif not first <= last < self._chunks:
+            wrong = f"names chunks {first} to {last} of a page of {self._chunks}"
+        elif not 0 < length <= (last - first + 1) * self._chunk_bytes:
+            wrong = f"claims {length} bytes in {last - first + 1} chunks of {self._chunk_bytes}"
+        else:
+            wrong = "starts a frame inside another" if self._partial else "continues no frame"
+        return (f"completion {self._head} of queue {self.index} {wrong}; card or ring memory is "
+                f"corrupt: close the queue and reset the card")
+
+    def _assemble(self) -> Frame:
+        """Make a frame of all segments read so far."""
+        tokens, pieces, flags, hashes, checksums = zip(*self._partial, strict=True)
+        self._partial.clear()
+        length = sum(end - start for _, start, end in pieces)
+        return Frame(self, tokens, pieces, length, any(word & WRITE_ERROR for word in flags),
+                     hashes[0], checksums[0])
+
+    def _count(self, frames: list[Frame], new_pages: int) -> None:
+        if new_pages:
+            self.pool.note_served(new_pages)
+        self.stats.frames += len(frames)
+        self.stats.bytes += sum([frame.length for frame in frames])
+        self.stats.segments += sum([len(frame.tokens) for frame in frames])
+
+    # Return
+
+    def finish(self, burst: Burst, tokens: Sequence[int]) -> None:
+        """End a burst: return its tokens and say how far the ring was read."""
+        self._bursts.discard(burst)
+        self.give_back(tokens)
+        if self._head != self._told and not self.closed:
+            self._told = self._head
+            self._user.CONSUMED.write(index=self._head)
+
+    def give_back(self, tokens: Sequence[int]) -> None:
+        """Write tokens to the return window, neighbours merged.
+
+        The run goes on where the last one ended, so that a write-combining buffer never sees the
+        same word twice in a row; it wraps at the end of the window.
+        """
+        if self.pool.closed:
+            return  # the pool was retired: the card knows these pages no more
+        rest = merge(tokens)
+        self.stats.returns += len(rest)
+        while rest:
+            room = WINDOW_WORDS - self._window_at
+            run, rest = rest[:room], rest[room:]
+            self._card.transport.write_tokens(self._window + 4 * self._window_at, run)
+            self._window_at = (self._window_at + len(run)) % WINDOW_WORDS
+
+    # State and end
+
+    @property
+    def held(self) -> int:
+        """Pages off the ring that the queue holds, as the card counts them."""
+        return self._registers.HELD.get()
+
+    @property
+    def delivered(self) -> int:
+        """Frames delivered to this queue, as the card counts them."""
+        return self._user.DELIVERED.get()
+
+    @property
+    def dropped(self) -> int:
+        """Frames steered to this queue and dropped."""
+        return self._user.DROPPED.get()
+
+    def close(self, timeout: float = 1.0) -> None:
+        """Disable the queue, wait until it is drained, return its pages, free its ring.
+
+        Frames of open bursts end here; retained frames stay usable. Again does nothing.
+
+        Raises
+        ------
+        CardError
+            If the card does not drain within ``timeout`` seconds; the ring then stays mapped.
+
+        """
+        if self.closed:
+            return
+        self._registers.CONTROL.write(enable=0)
+        wait_until(lambda: bool(self._registers.STATUS.get("drained")),
+                   f"queue {self.index} is drained",
+                   "do not unmap its memory; reset the card", timeout)
+        for burst in list(self._bursts):
+            burst.close()
+        self._return_unread()
+        self.closed = True
+        self._ring.release()
+        self._memory.free()
+        self._card.forget_queue(self)
+
+    def _return_unread(self) -> None:
+        """Return the memory of frames that nobody asked for any more."""
+        try:
+            while frames := self._poll(256):
+                Burst(self, frames).close()
+        except CardError:
+            pass  # a corrupt completion ends the list; retiring the pool gets its page back
+        self.give_back([part[0] for part in self._partial])
+        self._partial.clear()
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise CardError(f"queue {self.index} is closed; open it again with add_queue")

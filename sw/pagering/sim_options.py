@@ -1,0 +1,149 @@
+"""What one run of ``pagering sim`` is told: values, their ranges, and nothing that runs.
+
+Standard library only: the command builds it, the simulation bench reads it, and ``report.json``
+repeats it, each in its own process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pagering import abi
+from pagering.errors import PageringError
+
+__all__ = ["BUS_WIDTHS", "SIMULATORS", "SimOptions"]
+
+BUS_WIDTHS = (64, 128, 256, 512)
+SIMULATORS = ("verilator", "icarus")
+_POLICIES = tuple(policy.name.lower() for policy in abi.Policy)
+
+
+def _power_of_two(value: int) -> bool:
+    return value > 0 and value & (value - 1) == 0
+
+
+@dataclass(frozen=True)
+class SimOptions:
+    """One run. Sizes are in bytes, times in cycles of the card's clock, unless they say otherwise.
+
+    A value out of range is no error before :meth:`validate` is called.
+    """
+
+    pcap: Path | None = None
+    """The input; ``None`` is the shipped capture."""
+    out: Path = Path("sim_out")
+    """Folder for the results."""
+    bus_bits: int = 64
+    queues: int = 4
+    pools: int = 4
+    """Queue ``q`` draws from pool ``q % pools``."""
+    pages: int = 1024
+    """Pages of all pools together."""
+    page_bytes: int = 4096
+    chunk_bytes: int = 4096
+    policy: str = "fifo"
+    ring_entries: int = 1024
+    """Completions in the ring of each queue."""
+    latency: int = 64
+    """From the last beat of a memory write to its response."""
+    stalls: float = 0.0
+    """Probability that the memory is not ready, in each cycle and on each channel."""
+    host_delay: int = 0
+    """How long the host holds each burst of frames before it returns their pages."""
+    seed: int = 1
+    waves: bool = False
+    simulator: str = "verilator"
+    clock_mhz: float = 125.0
+    """The clock that Gb/s is reckoned at; it changes nothing in the simulation."""
+    steering: str = "round-robin"
+    """``round-robin``, or ``fixed:Q`` for all frames to queue Q."""
+
+    def validate(self) -> SimOptions:
+        """Check every value; return ``self`` if all are in range.
+
+        Raises
+        ------
+        PageringError
+            Naming the option, what it takes and what it was.
+        """
+        self._one_of("--bus", self.bus_bits, BUS_WIDTHS)
+        self._between("--queues", self.queues, 1, abi.QUEUES_MAX)
+        self._between("--pools", self.pools, 1, min(abi.POOLS_MAX, self.queues),
+                      "no more than --queues")
+        self._power("--page-size", self.page_bytes, 4096, 65536)
+        self._power("--chunk", self.chunk_bytes,
+                    max(64, self.page_bytes // abi.CHUNKS_PER_PAGE_MAX), self.page_bytes)
+        self._power("--pages", self.pages, max(2, self._pool_slots), 1 << abi.PAGE_ID_BITS)
+        self._one_of("--policy", self.policy, _POLICIES)
+        self._power("--ring", self.ring_entries, 1 << abi.RING_LOG2_MIN, 1 << abi.RING_LOG2_MAX)
+        self._between("--latency", self.latency, 0, 100_000)
+        self._between("--stalls", self.stalls, 0, 0.95)
+        self._between("--host-delay", self.host_delay, 0, 10_000_000)
+        self._between("--seed", self.seed, 0, 2**32 - 1)
+        self._between("--clock", self.clock_mhz, 1, 2000, "MHz")
+        self._one_of("--simulator", self.simulator, SIMULATORS)
+        self._steering()
+        return self
+
+    @property
+    def steering_mode(self) -> abi.SteeringMode:
+        """How the card picks a queue."""
+        return self._steering()[0]
+
+    @property
+    def steering_queue(self) -> int:
+        """The queue of all frames, if ``fixed``; else 0."""
+        return self._steering()[1]
+
+    @property
+    def region_pages(self) -> int:
+        """Pages to register at a time: every pool gets regions, and the slots suffice."""
+        return max(1, self.pages // abi.REGION_SLOTS_MAX, min(64, self.pages // self._pool_slots))
+
+    @property
+    def _pool_slots(self) -> int:
+        """``pools``, rounded up to a power of two."""
+        return 1 << max(0, self.pools - 1).bit_length()
+
+    def to_json(self) -> str:
+        """Return all values as JSON, for another process or a report."""
+        return json.dumps(dataclasses.asdict(self), default=str, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> SimOptions:
+        """Return what :meth:`to_json` was called on."""
+        values = json.loads(text)
+        pcap = values.pop("pcap")
+        return cls(pcap=Path(pcap) if pcap else None, out=Path(values.pop("out")), **values)
+
+    def _steering(self) -> tuple[abi.SteeringMode, int]:
+        if self.steering == "round-robin":
+            return abi.SteeringMode.ROUND_ROBIN, 0
+        kind, _, queue = self.steering.partition(":")
+        if kind == "fixed" and queue.isascii() and queue.isdigit() and int(queue) < self.queues:
+            return abi.SteeringMode.FIXED, int(queue)
+        raise PageringError(f"--steering must be round-robin, or fixed:Q with a queue from 0 to "
+                            f"{self.queues - 1}, not {self.steering}")
+
+    @staticmethod
+    def _one_of(name: str, value: object, allowed: Iterable[object]) -> None:
+        words = list(map(str, allowed))
+        if str(value) not in words:
+            raise PageringError(f"{name} must be {', '.join(words[:-1])} or {words[-1]}, "
+                                f"not {value}")
+
+    @staticmethod
+    def _between(name: str, value: float, low: float, high: float, note: str = "") -> None:
+        if not (math.isfinite(value) and low <= value <= high):
+            raise PageringError(f"{name} must be from {low} to {high}{note and f' ({note})'}, "
+                                f"not {value}")
+
+    @staticmethod
+    def _power(name: str, value: int, low: int, high: int) -> None:
+        if not (_power_of_two(value) and low <= value <= high):
+            raise PageringError(f"{name} must be a power of two from {low} to {high}, not {value}")
