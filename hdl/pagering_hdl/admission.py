@@ -1,0 +1,341 @@
+"""Whether a frame gets memory, and how much: decided by counts alone, before any page is touched.
+
+A frame is admitted whole or dropped whole. What it may use is known from differences of running
+counts, each written by one party only: pages pushed on the ring less pages granted are free; pages
+granted to a queue less pages recycled from it are held. A count that moves while a frame is being
+decided moves in the frame's favour, so a decision is never wrong, at worst one frame too strict.
+"""
+
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .layouts import (
+    Arrival,
+    Count,
+    Drop,
+    DropCause,
+    Grant,
+    Index,
+    Kind,
+    Length,
+    Mark,
+    PoolCounts,
+    QueueSettings,
+    RingIndex,
+)
+from .state_table import Lookup, StateTable
+
+__all__ = ["Admission", "AdmissionRules", "MemoryNeed", "OpenPage"]
+
+
+class OpenPage(data.Struct):
+    """How far a queue's open page is filled."""
+
+    open: unsigned(1)
+    pool: Index
+    next: unsigned(7)
+    """First chunk that is not taken."""
+
+
+class MemoryNeed(wiring.Component):
+    """What a frame needs, given the queue's open page. Without a clock.
+
+    It goes to the open page if it fits there whole, else to new pages from their first chunk on.
+
+    Members
+    -------
+    length : :py:`In(14)`, open_page : :py:`In(OpenPage)`, pool : :py:`In(Index)`
+    opens : :py:`Out(1)`
+        New pages are needed.
+    pages : :py:`Out(Count)`
+        How many.
+    segments : :py:`Out(8)`
+    after : :py:`Out(OpenPage)`
+        The queue's open page when the frame is in.
+    """
+
+    length: In(Length)
+    open_page: In(OpenPage)
+    pool: In(Index)
+    opens: Out(1)
+    pages: Out(Count)
+    segments: Out(8)
+    after: Out(OpenPage)
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        chunks, whole, tail = Signal(9), Signal(8), Signal(7)
+        m.d.comb += [
+            chunks.eq((self.length + config.chunk_bytes - 1) >> config.chunk_log2),
+            whole.eq((self.length + config.page_bytes - 1) >> config.page_log2),
+            # Chunks of the frame's last page: all but those of the whole pages before.
+            tail.eq(((chunks - 1) & (config.chunks - 1)) + 1),
+            self.opens.eq(~self.open_page.open | (self.open_page.pool != self.pool)
+                          | (self.open_page.next + chunks > config.chunks)),
+            self.pages.eq(Mux(self.opens, whole, 0)),
+            self.segments.eq(Mux(self.opens, whole, 1)),
+            self.after.pool.eq(self.pool),
+            self.after.next.eq(Mux(self.opens, tail, self.open_page.next + chunks)),
+            self.after.open.eq(self.after.next != config.chunks),
+        ]
+        return m
+
+
+class AdmissionRules(wiring.Component):
+    """The first reason, in the order of :class:`abi.DropCause`, not to admit a frame.
+
+    Members
+    -------
+    queue_runs, pool_runs : :py:`In(1)`
+    pages : :py:`In(Count)`, segments : :py:`In(8)`
+        What the frame needs.
+    free, held, limit : :py:`In(Count)`
+        Pages of the pool: on the ring, off it, and most allowed off it.
+    queue_held, quota : :py:`In(Count)`
+        The same for the queue.
+    queued : :py:`In(RingIndex)`, ring_log2 : :py:`In(5)`
+        Completions not yet consumed, and the ring's size.
+    refused : :py:`Out(1)`, cause : :py:`Out(DropCause)`
+    """
+
+    queue_runs: In(1)
+    pool_runs: In(1)
+    pages: In(Count)
+    segments: In(8)
+    free: In(Count)
+    held: In(Count)
+    limit: In(Count)
+    queue_held: In(Count)
+    quota: In(Count)
+    queued: In(RingIndex)
+    ring_log2: In(5)
+    refused: Out(1)
+    cause: Out(DropCause)
+
+    def elaborate(self, platform):
+        m = Module()
+        rules = {
+            DropCause.QUEUE_DISABLED: ~self.queue_runs,
+            DropCause.POOL_DISABLED: ~self.pool_runs,
+            DropCause.NO_PAGE: self.pages > self.free,
+            # A frame that needs no new page is within every limit that the pages before it met.
+            DropCause.POOL_LIMIT: (self.pages != 0) & (self.held + self.pages > self.limit),
+            DropCause.QUEUE_QUOTA: (self.pages != 0)
+            & (self.queue_held + self.pages > self.quota),
+            DropCause.RING_FULL: self.queued + self.segments > (1 << self.ring_log2),
+        }
+        m.d.comb += self.refused.eq(sum(rules.values()) != 0)
+        for cause, broken in reversed(rules.items()):
+            with m.If(broken):
+                m.d.comb += self.cause.eq(cause)
+        return m
+
+
+class Admission(wiring.Component):
+    """Admits frames, or drops them, in order; three cycles each.
+
+    Marks (start and fence of a queue or pool) pass between frames, and what they say holds for
+    every frame behind them.
+
+    Members
+    -------
+    arrivals : :py:`In(stream.Signature(Arrival))`
+    marks : :py:`In(stream.Signature(Mark))`
+    grants : :py:`Out(stream.Signature(Grant))`
+    dropped : :py:`Out(Drop)`, dropped_queue : :py:`Out(Index)`
+    settings : :py:`Out(Lookup(Index, QueueSettings))`
+    consumed : :py:`Out(Lookup(Index, RingIndex))`
+    recycled : :py:`Out(Lookup(Index, Count))`
+        Pages recycled from the queue, a running count.
+    limit : :py:`Out(Lookup(Index, Count))`
+    counts : :py:`Out(Lookup(Index, PoolCounts))`
+    queue_granted, pool_granted, pool_peak : :py:`In(Lookup(Index, Count))`
+        Own counts, for others to read.
+    pool_runs : :py:`Out(64)`
+        A bit for each pool that grants pages.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "arrivals": In(stream.Signature(Arrival)),
+            "marks": In(stream.Signature(Mark)),
+            "grants": Out(stream.Signature(Grant)),
+            "dropped": Out(Drop), "dropped_queue": Out(Index),
+            "settings": Out(Lookup(Index, QueueSettings)),
+            "consumed": Out(Lookup(Index, RingIndex)),
+            "recycled": Out(Lookup(Index, Count)),
+            "limit": Out(Lookup(Index, Count)),
+            "counts": Out(Lookup(Index, PoolCounts)),
+            "queue_granted": In(Lookup(Index, Count)),
+            "pool_granted": In(Lookup(Index, Count)).array(2),
+            "pool_peak": In(Lookup(Index, Count)),
+            "pool_runs": Out(config.pools),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        queues, pools = self.config.queues, self.config.pools
+        tables = self.tables = {
+            "open": StateTable(OpenPage, depth=queues),
+            "produced": StateTable(RingIndex, depth=queues),
+            "granted": StateTable(Count, depth=queues, reads=2),
+            "pool_granted": StateTable(Count, depth=pools, reads=3),
+            "peak": StateTable(Count, depth=pools, reads=2),
+        }
+        for name, table in tables.items():
+            m.submodules[name] = table
+        wiring.connect(m, wiring.flipped(self.queue_granted), tables["granted"].read[1])
+        wiring.connect(m, wiring.flipped(self.pool_granted[0]), tables["pool_granted"].read[1])
+        wiring.connect(m, wiring.flipped(self.pool_granted[1]), tables["pool_granted"].read[2])
+        wiring.connect(m, wiring.flipped(self.pool_peak), tables["peak"].read[1])
+        self.queue_runs = Signal(queues)
+        self.frame = Signal(Arrival)
+        self.mark = Signal(Mark)
+        self.set = Signal(QueueSettings)
+        self.page = Signal(OpenPage)
+        self._read_queue(m)
+        need, rules = self._read_pool(m)
+        with m.FSM(name="admission"):
+            with m.State("Await frame"):
+                self._await_frame(m)
+            with m.State("Look up pool"):
+                m.next = "Decide"
+            with m.State("Decide"):
+                self._decide(m, need, rules)
+            with m.State("Pass mark"):
+                self._pass_mark(m)
+            with m.State("Close open pages"):
+                self._close_open_pages(m)
+        return m
+
+    def _read_queue(self, m):
+        """Point the per-queue tables at the queue in question."""
+        self.queue = Signal(Index)
+        m.d.comb += [
+            self.settings.addr.eq(self.queue), self.consumed.addr.eq(self.queue),
+            self.recycled.addr.eq(self.queue),
+        ]
+        for name in ("open", "produced", "granted"):
+            table = self.tables[name]
+            m.d.comb += [table.read[0].addr.eq(self.queue), table.write.addr.eq(self.queue)]
+
+    def _read_pool(self, m):
+        """Take the pool's counts a cycle after the queue's, and what follows from both."""
+        m.submodules.need = need = MemoryNeed(self.config)
+        m.submodules.rules = rules = AdmissionRules()
+        self.pool = pool = Signal(Index)
+        m.d.comb += pool.eq(self.set.pool)
+        granted = self.tables["pool_granted"].read[0]
+        peak = self.tables["peak"]
+        free = Signal(Count)
+        m.d.comb += [
+            self.counts.addr.eq(pool), self.limit.addr.eq(pool), granted.addr.eq(pool),
+            peak.read[0].addr.eq(pool), peak.write.addr.eq(pool),
+            self.tables["pool_granted"].write.addr.eq(pool),
+            free.eq(self.counts.data.pushed - granted.data),
+            need.length.eq(self.frame.length), need.open_page.eq(self.page), need.pool.eq(pool),
+        ]
+        m.d.sync += [
+            rules.queue_runs.eq(self.queue_runs.bit_select(self.frame.queue, 1)
+                                & (self.frame.queue < self.config.queues)),
+            rules.pool_runs.eq(self.pool_runs.bit_select(pool, 1)),
+            rules.pages.eq(need.pages), rules.segments.eq(need.segments),
+            rules.free.eq(free), rules.held.eq(self.counts.data.registered - free),
+            rules.limit.eq(self.limit.data), rules.quota.eq(self.set.quota),
+            rules.ring_log2.eq(self.set.ring_log2),
+        ]
+        with m.If(self.arrivals.ready):
+            m.d.sync += [
+                rules.queue_held.eq(self.tables["granted"].read[0].data - self.recycled.data),
+                rules.queued.eq(self.tables["produced"].read[0].data - self.consumed.data),
+            ]
+        return need, rules
+
+    def _await_frame(self, m):
+        with m.If(self.marks.valid):
+            m.d.comb += self.marks.ready.eq(1)
+            m.d.sync += [self.mark.eq(self.marks.p), self.set.pool.eq(self.marks.p.index),
+                         self.frame.queue.eq(0)]
+            with m.If(self.marks.p.kind == Kind.FENCE_POOL):
+                m.next = "Close open pages"
+            with m.Else():
+                m.next = "Pass mark"
+        with m.Elif(self.arrivals.valid):
+            m.d.comb += [self.queue.eq(self.arrivals.p.queue), self.arrivals.ready.eq(1)]
+            m.d.sync += [self.frame.eq(self.arrivals.p), self.set.eq(self.settings.data),
+                         self.page.eq(self.tables["open"].read[0].data)]
+            m.next = "Look up pool"
+
+    def _decide(self, m, need, rules):
+        """Grant or drop; the tables move with the grant."""
+        m.d.comb += [
+            self.queue.eq(self.frame.queue),
+            self.grants.valid.eq(1),
+            self.grants.p.kind.eq(Mux(rules.refused, Kind.SKIP, Kind.SEGMENT)),
+            self.grants.p.index.eq(self.frame.queue), self.grants.p.pool.eq(self.pool),
+            self.grants.p.length.eq(self.frame.length), self.grants.p.opens.eq(need.opens),
+            self.grants.p.closes.eq(need.opens & self.page.open & ~rules.refused),
+            self.grants.p.first.eq(self.page.next),
+            self.dropped.cause.eq(rules.cause), self.dropped_queue.eq(self.frame.queue),
+        ]
+        granted, peak = self.tables["granted"], self.tables["peak"]
+        pool_granted, produced = self.tables["pool_granted"], self.tables["produced"]
+        off_ring = rules.held + rules.pages
+        m.d.comb += [
+            self.tables["open"].write.data.eq(need.after),
+            granted.write.data.eq(granted.read[0].data + rules.pages),
+            pool_granted.write.data.eq(pool_granted.read[0].data + rules.pages),
+            produced.write.data.eq(produced.read[0].data + rules.segments),
+            peak.write.data.eq(off_ring),
+        ]
+        with m.If(self.grants.ready):
+            m.d.comb += self.dropped.valid.eq(rules.refused)
+            with m.If(~rules.refused):
+                m.d.comb += [table.write.en.eq(1) for table in (
+                    self.tables["open"], granted, pool_granted, produced)]
+                m.d.comb += peak.write.en.eq(off_ring > peak.read[0].data)
+            m.next = "Await frame"
+
+    def _pass_mark(self, m):
+        kind, index = self.mark.kind, self.mark.index
+        opened = self.tables["open"]
+        m.d.comb += [
+            self.queue.eq(index), self.grants.valid.eq(1), self.grants.p.kind.eq(kind),
+            self.grants.p.index.eq(index),
+            self.grants.p.closes.eq((kind == Kind.FENCE_QUEUE) & opened.read[0].data.open),
+        ]
+        with m.If(self.grants.ready):
+            with m.Switch(kind):
+                with m.Case(Kind.START_QUEUE):
+                    m.d.comb += self.tables["produced"].write.en.eq(1)
+                    m.d.sync += self.queue_runs.bit_select(index, 1).eq(1)
+                with m.Case(Kind.FENCE_QUEUE):
+                    m.d.comb += opened.write.en.eq(1)
+                    m.d.sync += self.queue_runs.bit_select(index, 1).eq(0)
+                with m.Case(Kind.START_POOL):
+                    m.d.comb += self.tables["peak"].write.en.eq(1)
+                    m.d.sync += self.pool_runs.bit_select(index, 1).eq(1)
+            m.next = "Await frame"
+
+    def _close_open_pages(self, m):
+        """Before the fence of a pool: close each queue's open page, if it is the pool's."""
+        opened = self.tables["open"]
+        page = opened.read[0].data
+        ours = page.open & (page.pool == self.mark.index)
+        m.d.sync += self.pool_runs.bit_select(self.mark.index, 1).eq(0)
+        m.d.comb += [
+            self.queue.eq(self.frame.queue), self.grants.valid.eq(ours),
+            self.grants.p.kind.eq(Kind.CLOSE), self.grants.p.index.eq(self.queue),
+            opened.write.en.eq(ours & self.grants.ready),
+        ]
+        with m.If(~ours | self.grants.ready):
+            m.d.sync += self.frame.queue.eq(self.frame.queue + 1)
+            with m.If(self.frame.queue == self.config.queues - 1):
+                m.next = "Pass mark"

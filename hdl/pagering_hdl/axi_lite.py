@@ -1,0 +1,153 @@
+"""The register window: AXI4-Lite accesses, decoded by block; bad ones refused."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from pagering import abi
+
+from .axi import AxiLite, Response
+from .layouts import Fault
+from .page_table import Refusal
+from .register_port import RegisterPort
+
+__all__ = ["AddressDecoder", "RegisterWindow"]
+
+BLOCKS = {"card": abi.CARD, "region": abi.REGION, "pool": abi.POOL, "queue": abi.QUEUE,
+          "user": abi.USER}
+
+
+class AddressDecoder(wiring.Component):
+    """Finds the block, copy and offset of an address. Without a clock.
+
+    Members
+    -------
+    address : :py:`In(20)`
+    card, region, pool, queue, user : :py:`Out(1)`
+        The block, if there is that copy of it.
+    index : :py:`Out(8)`, offset : :py:`Out(12)`
+        Which copy of the block, and where in it.
+    readable, writable : :py:`Out(1)`
+        There is a register, and it may be read or written.
+    """
+
+    def __init__(self, config):
+        self.counts = {"": 1, "regions": config.regions, "pools": config.pools,
+                       "queues": config.queues}
+        super().__init__({
+            "address": In(abi.WINDOW_ADDRESS_BITS), **{name: Out(1) for name in BLOCKS},
+            "index": Out(8), "offset": Out(12), "readable": Out(1), "writable": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        page, offset = self.address[12:], self.address[:12]
+        with m.If((page == 0) & (offset[10:] == abi.REGION.base >> 10)):
+            m.d.comb += [self.region.eq(1), self.index.eq(offset[2:10]), self.offset.eq(offset[:2])]
+        with m.Elif(page == 0):
+            m.d.comb += [self.card.eq(1), self.offset.eq(offset)]
+        with m.Elif(page == abi.POOL.base >> 12):
+            m.d.comb += [self.pool.eq(1), self.index.eq(offset[6:]), self.offset.eq(offset[:6])]
+        with m.Else():
+            m.d.comb += [self.queue.eq(~page[0]), self.user.eq(page[0]),
+                         self.index.eq(page[1:] - 1), self.offset.eq(offset)]
+        for name, block in BLOCKS.items():
+            with m.If(getattr(self, name) & (self.index < self.counts[block.count])):
+                self._permit(m, block)
+        with m.If(self.user & (self.offset >= abi.RETURN_WINDOW) & (self.offset[:2] == 0)
+                  & (self.index < self.counts["queues"])):
+            m.d.comb += self.writable.eq(1)
+        return m
+
+    def _permit(self, m, block):
+        with m.Switch(self.offset):
+            for register in block:
+                with m.Case(register.offset):
+                    m.d.comb += [self.readable.eq(1),
+                                 self.writable.eq(register.access is not abi.Access.RO)]
+
+
+class RegisterWindow(wiring.Component):
+    """Answers AXI4-Lite, one write and one read at a time; a write may take a cycle each.
+
+    An access to no register, a write to a read-only one and a write of less than a word are
+    answered with SLVERR, change nothing and count as REGISTER_ACCESS.
+
+    Members
+    -------
+    bus : :py:`In(AxiLite())`
+    card, region, pool, queue, user : :py:`Out(RegisterPort())`
+    closed : :py:`In(1)`
+        The card is being reset: reads give zero and writes are ignored, but in the card's page.
+    refusal : :py:`Out(Refusal)`
+    """
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "bus": In(AxiLite()), **{name: Out(RegisterPort()) for name in BLOCKS},
+            "closed": In(1), "refusal": Out(Refusal),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        bad_write, bad_read = self._write(m), self._read(m)
+        # A read and a write that are both bad in one cycle count as one.
+        m.d.comb += [self.refusal.valid.eq(bad_write | bad_read),
+                     self.refusal.fault.eq(Fault.REGISTER_ACCESS)]
+        return m
+
+    def _write(self, m):
+        bus = self.bus
+        m.submodules.write_decoder = decoder = AddressDecoder(self.config)
+        waits, good, ready, go = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            decoder.address.eq(bus.awaddr),
+            waits.eq(bus.awvalid & bus.wvalid & (~bus.bvalid | bus.bready)),
+            good.eq(decoder.writable & bus.wstrb.all()),
+            ready.eq(1), go.eq(waits & (ready | ~good)),
+            bus.awready.eq(go), bus.wready.eq(go),
+        ]
+        for name in BLOCKS:
+            port, open_now = getattr(self, name), ~self.closed if name != "card" else 1
+            m.d.comb += [
+                port.write.eq(waits & good & getattr(decoder, name) & open_now),
+                port.write_index.eq(decoder.index), port.write_offset.eq(decoder.offset),
+                port.data.eq(bus.wdata),
+            ]
+            with m.If(port.write):
+                m.d.comb += ready.eq(port.ready)
+        with m.If(bus.bready):
+            m.d.sync += bus.bvalid.eq(0)
+        with m.If(go):
+            m.d.sync += bus.bvalid.eq(1)
+            with m.If(good):
+                m.d.sync += bus.bresp.eq(Response.OKAY)
+            with m.Else():
+                m.d.sync += bus.bresp.eq(Response.SLVERR)
+        return go & ~good
+
+    def _read(self, m):
+        bus = self.bus
+        m.submodules.read_decoder = decoder = AddressDecoder(self.config)
+        address, looking = Signal(abi.WINDOW_ADDRESS_BITS), Signal()
+        m.d.comb += [
+            decoder.address.eq(address),
+            bus.arready.eq(~looking & ~bus.rvalid),
+        ]
+        for name in BLOCKS:
+            port = getattr(self, name)
+            m.d.comb += [port.read_index.eq(decoder.index), port.read_offset.eq(decoder.offset)]
+        with m.If(bus.rready):
+            m.d.sync += bus.rvalid.eq(0)
+        with m.If(bus.arvalid & bus.arready):
+            m.d.sync += [address.eq(bus.araddr), looking.eq(1)]
+        with m.If(looking):
+            m.d.sync += [looking.eq(0), bus.rvalid.eq(1), bus.rdata.eq(0),
+                         bus.rresp.eq(Response.SLVERR)]
+            with m.If(decoder.readable):
+                m.d.sync += bus.rresp.eq(Response.OKAY)
+            for name in BLOCKS:
+                open_now = ~self.closed if name != "card" else 1
+                with m.If(decoder.readable & getattr(decoder, name) & open_now):
+                    m.d.sync += bus.rdata.eq(getattr(self, name).value)
+        return looking & ~decoder.readable

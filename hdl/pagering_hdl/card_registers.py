@@ -1,0 +1,99 @@
+"""Page 0 of the card: identity, control, events, counters."""
+
+from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from pagering import abi
+
+from .layouts import Fault, struct
+from .page_table import Refusal
+from .register_port import RegisterPort, masked, read_mux, storage, written
+
+__all__ = ["CardRegisters"]
+
+SETTINGS = {"control": "CONTROL", "steering": "STEERING", "limits": "FRAME_LIMITS",
+            "flush_timer": "FLUSH_TIMER", "region_high": "REGION_HIGH"}
+
+
+class CardRegisters(wiring.Component):
+    """The card-wide registers.
+
+    Members
+    -------
+    port : :py:`In(RegisterPort())`
+    control, steering, limits, flush_timer, region_high : :py:`Out(struct(...))`
+        What the host set.
+    counters : :py:`In(ArrayLayout(32, len(abi.COUNTERS)))`
+    low_water : :py:`In(pools)`, low_water_event, fault_event, error_event : :py:`In(1)`
+    resetting, quiet : :py:`In(1)`
+    reset : :py:`Out(1)`
+        Event: the host asks for a reset.
+    irq : :py:`Out(1)`
+        An enabled event has happened and was not cleared.
+    refusal : :py:`Out(Refusal)`
+    """
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "port": In(RegisterPort()),
+            **{name: Out(struct(abi.CARD[register])) for name, register in SETTINGS.items()},
+            "counters": In(data.ArrayLayout(32, len(abi.COUNTERS))),
+            "low_water": In(config.pools), "low_water_event": In(1), "fault_event": In(1),
+            "error_event": In(1), "resetting": In(1), "quiet": In(1),
+            "reset": Out(1), "irq": Out(1), "refusal": Out(Refusal),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        port, values = self.port, storage(abi.CARD)
+        bad_mode = Signal()
+        m.d.comb += [
+            port.ready.eq(1),
+            bad_mode.eq(written(port, abi.CARD, "STEERING")
+                        & ((port.data & abi.CARD["STEERING"]["mode"].mask)
+                           > max(abi.SteeringMode))),
+            self.refusal.valid.eq(bad_mode), self.refusal.fault.eq(Fault.REGISTER_VALUE),
+            self.reset.eq(written(port, abi.CARD, "RESET") & port.data[0]),
+        ]
+        for name, value in values.items():
+            with m.If(written(port, abi.CARD, name) & ~bad_mode):
+                m.d.sync += value.eq(masked(abi.CARD[name], port.data))
+        m.d.comb += [getattr(self, name).eq(values[register])
+                     for name, register in SETTINGS.items()]
+        events = Signal(struct(abi.CARD["EVENTS"]))
+        clear = Signal(32)
+        with m.If(written(port, abi.CARD, "EVENTS")):
+            m.d.comb += clear.eq(port.data)
+        happened = Signal(32)
+        m.d.comb += [
+            happened.eq(Cat(self.low_water_event, self.fault_event, self.error_event)),
+            self.irq.eq((events.as_value() & values["EVENT_ENABLE"]).any()),
+        ]
+        m.d.sync += events.eq(events.as_value() & ~clear | happened)
+        read_mux(m, port, abi.CARD, {**values, **self._constants(),
+                                     "EVENTS": events.as_value(), **self._state()})
+        return m
+
+    def _constants(self):
+        """What the card is, as it was elaborated."""
+        config, card = self.config, abi.CARD
+        return {
+            "ID": card["ID"].reset, "VERSION": card["VERSION"].reset,
+            "CAP_COUNTS": card["CAP_COUNTS"].pack(
+                queues=config.queues, pools=config.pools, regions=config.regions),
+            "CAP_SIZES": card["CAP_SIZES"].pack(
+                page_log2=config.page_log2, chunk_log2=config.chunk_log2,
+                region_pages_log2=config.region_pages_log2, bus_log2=config.bus_log2),
+            "CAP_LIMITS": card["CAP_LIMITS"].pack(
+                frame_bytes=config.max_frame, burst_bytes=config.burst_bytes),
+        }
+
+    def _state(self):
+        """What changes by itself."""
+        low = Cat(self.low_water, Const(0, abi.POOLS_MAX))
+        return {
+            "STATUS": Cat(self.resetting, self.quiet), "LOW_WATER_0": low[:32],
+            "LOW_WATER_1": low[32:64],
+            **{name: self.counters[n] for n, (name, _) in enumerate(abi.COUNTERS)},
+        }

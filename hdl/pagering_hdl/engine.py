@@ -1,0 +1,294 @@
+"""The receive engine: all parts, wired.
+
+A frame's way, part by part::
+
+    frames -> frame_gate -> packet_fifo -> steering -> admission -> segmenter -> placer
+                                 |                                               |
+                                 v beats                         placements      v
+    bus   <- dma_writer <- burst_splitter <------------------- placement_fork <--+
+                                 ^
+    bus   -> response_tracker -> deliverer -> completion_lines -> line_reader
+                                     |
+                                     v
+    returns -> return_checker -> page_table -> recycle_ring -> placer
+"""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .admission import Admission
+from .axi import AxiStream, AxiWrite
+from .axi_lite import BLOCKS
+from .burst_splitter import BurstSplitter
+from .card_registers import CardRegisters
+from .completion_lines import CompletionLines
+from .counters import CardCounters, QueueCounters
+from .deliverer import Deliverer, Entry
+from .dma_writer import DmaWriter
+from .frame_gate import FrameGate
+from .interrupts import Interrupts
+from .layouts import Grant, Kind, Placement, Segment
+from .lifecycle import Lifecycle
+from .line_reader import LineReader
+from .packet_fifo import PacketFifo, ReadCommand
+from .page_table import PageTable, Refusal
+from .placement_fork import PlacementFork
+from .placer import Placer
+from .pool_monitor import PoolMonitor
+from .pool_registers import PoolRegisters, RegionRegisters
+from .queue_registers import QueueRegisters, UserRegisters
+from .recycle_ring import RecycleRing
+from .region_loader import RegionLoader
+from .region_table import RegionTable
+from .register_port import RegisterPort
+from .response_tracker import ResponseTracker
+from .return_checker import ReturnChecker
+from .segmenter import Segmenter
+from .steering import Steering
+from .streams import StreamBuffer, StreamQueue
+
+__all__ = ["Engine"]
+
+
+class Engine(wiring.Component):
+    """Everything but the register window and the reset control. Only wires.
+
+    Members
+    -------
+    frames : :py:`In(AxiStream(bits))`, bus : :py:`Out(AxiWrite(bits))`
+    card, region, pool, queue, user : :py:`In(RegisterPort())`
+    access_refusal : :py:`In(Refusal)`
+        From the register window.
+    irq : :py:`Out(queues + 1)`
+        A bit for each queue; the last one for events.
+    pause : :py:`Out(1)`
+        A running pool is low.
+    closed : :py:`In(1)`
+        Take no new frame: a reset is near.
+    reset : :py:`Out(1)`
+        The host asks for a reset.
+    idle : :py:`Out(1)`
+        No frame inside, no write under way.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "frames": In(AxiStream(config.bus_bits)), "bus": Out(AxiWrite(config.bus_bits)),
+            **{name: In(RegisterPort()) for name in BLOCKS},
+            "access_refusal": In(Refusal),
+            "irq": Out(config.queues + 1), "pause": Out(1),
+            "closed": In(1), "reset": Out(1), "idle": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        self._parts(m)
+        self._ingress(m)
+        self._memory(m)
+        self._writes(m)
+        self._completions(m)
+        self._registers(m)
+        self._counting(m)
+        return m
+
+    def _parts(self, m):
+        config = self.config
+        parts = {
+            "gate": FrameGate(config.bus_bits, config.max_frame),
+            "fifo": PacketFifo(config.bus_bits, config.fifo_beats),
+            "steering": Steering(), "admission": Admission(config),
+            "grants": StreamBuffer(Grant), "segmenter": Segmenter(config),
+            "segments": StreamBuffer(Segment), "placer": Placer(config),
+            "placements": StreamQueue(Placement, depth=8), "fork": PlacementFork(),
+            "reads": StreamQueue(ReadCommand, depth=8),
+            "ring": RecycleRing(config), "pages": PageTable(config),
+            "regions": RegionTable(config), "loader": RegionLoader(config),
+            "checker": ReturnChecker(config),
+            "splitter": BurstSplitter(config), "writer": DmaWriter(config),
+            "tracker": ResponseTracker(config), "deliverer": Deliverer(),
+            "entries": StreamBuffer(Entry),
+            "lines": CompletionLines(config), "reader": LineReader(config),
+            "interrupts": Interrupts(config.queues), "lifecycle": Lifecycle(config),
+            "monitor": PoolMonitor(config.pools),
+            "card_registers": CardRegisters(config), "pool_registers": PoolRegisters(config),
+            "region_registers": RegionRegisters(config),
+            "queue_registers": QueueRegisters(config), "user_registers": UserRegisters(config),
+            "counters": CardCounters(), "queue_counters": QueueCounters(config.queues),
+        }
+        for name, part in parts.items():
+            m.submodules[name] = part
+            setattr(self, f"_{name}", part)
+
+    def _ingress(self, m):
+        """From the stream to segments."""
+        gate, fifo, steering, admission = (self._gate, self._fifo, self._steering,
+                                           self._admission)
+        wiring.connect(m, wiring.flipped(self.frames), gate.frames)
+        m.d.comb += [
+            gate.control.eq(self._card_registers.control),
+            gate.limits.eq(self._card_registers.limits), gate.closed.eq(self.closed),
+            gate.room.eq(fifo.room), fifo.write.eq(gate.write), fifo.beat.eq(gate.beat),
+            fifo.commit.eq(gate.commit), fifo.rollback.eq(gate.rollback),
+            fifo.length.eq(gate.length), steering.control.eq(self._card_registers.steering),
+        ]
+        wiring.connect(m, fifo.arrivals, steering.lengths)
+        wiring.connect(m, steering.arrivals, admission.arrivals)
+        wiring.connect(m, self._lifecycle.marks, admission.marks)
+        wiring.connect(m, admission.grants, self._grants.i)
+        wiring.connect(m, self._grants.o, self._segmenter.grants)
+        wiring.connect(m, self._segmenter.segments, self._segments.i)
+        wiring.connect(m, self._segments.o, self._placer.segments)
+
+    def _memory(self, m):
+        """Pages: from the ring to the placer, from the host back to the ring."""
+        ring, pages, regions, loader = self._ring, self._pages, self._regions, self._loader
+        wiring.connect(m, self._placer.takes, ring.takes)
+        wiring.connect(m, ring.pages, self._placer.pages)
+        wiring.connect(m, self._placer.opens, pages.opens)
+        wiring.connect(m, self._placer.address, regions.address)
+        wiring.connect(m, pages.owner, regions.owner)
+        wiring.connect(m, self._user_registers.returns, self._checker.returns)
+        wiring.connect(m, self._checker.checked, pages.returns)
+        wiring.connect(m, loader.loads, pages.loads)
+        wiring.connect(m, loader.slot, regions.slot[0])
+        wiring.connect(m, loader.retire, ring.retire)
+        m.d.comb += [
+            self._placer.opened.eq(pages.opened), self._placer.generation.eq(pages.generation),
+            self._checker.valid.eq(regions.valid), loader.valid.eq(regions.valid),
+            regions.write_en.eq(loader.write_en), regions.write_slot.eq(loader.write_slot),
+            regions.write.eq(loader.write), regions.set_valid.eq(loader.set_valid),
+            regions.clear_valid.eq(loader.clear_valid),
+            ring.lifo.eq(self._pool_registers.lifo),
+        ]
+        # Recycled pages first: the page table must never wait for the loader.
+        with m.If(pages.recycled.valid):
+            wiring.connect(m, pages.recycled, ring.enrolments)
+        with m.Else():
+            wiring.connect(m, loader.enrolments, ring.enrolments)
+
+    def _writes(self, m):
+        """From placements to the bus, and its responses."""
+        fork, splitter, writer, tracker = (self._fork, self._splitter, self._writer,
+                                           self._tracker)
+        wiring.connect(m, self._placer.placements, self._placements.i)
+        wiring.connect(m, self._placements.o, fork.placements)
+        wiring.connect(m, fork.commands, self._reads.i)
+        wiring.connect(m, self._reads.o, self._fifo.commands)
+        wiring.connect(m, fork.jobs, splitter.segments)
+        wiring.connect(m, fork.pending, tracker.pending)
+        wiring.connect(m, splitter.addresses, writer.addresses)
+        wiring.connect(m, splitter.bursts, writer.bursts)
+        wiring.connect(m, splitter.tickets, tracker.tickets)
+        wiring.connect(m, self._fifo.beats, writer.frame_beats)
+        wiring.connect(m, self._reader.beats, writer.line_beats)
+        bus = self.bus
+        for name in writer.bus.signature.members:
+            if name.startswith(("aw", "w")):
+                ours, theirs = getattr(bus, name), getattr(writer.bus, name)
+                m.d.comb += (theirs.eq(ours) if name in ("awready", "wready")
+                             else ours.eq(theirs))
+        m.d.comb += [tracker.bvalid.eq(bus.bvalid), tracker.bresp.eq(bus.bresp),
+                     bus.bready.eq(tracker.bready)]
+
+    def _completions(self, m):
+        """From written segments to interrupts."""
+        tracker, lines, reader = self._tracker, self._lines, self._reader
+        visible, lifecycle = tracker.visible, self._lifecycle
+        wiring.connect(m, tracker.written, self._deliverer.written)
+        wiring.connect(m, self._deliverer.deliveries, self._pages.deliveries)
+        wiring.connect(m, self._deliverer.entries, self._entries.i)
+        wiring.connect(m, self._entries.o, lines.entries)
+        wiring.connect(m, lines.requests, reader.requests)
+        wiring.connect(m, reader.jobs, self._splitter.lines)
+        m.d.comb += [
+            lines.slot.eq(reader.slot), reader.stored.eq(lines.stored),
+            lines.period.eq(self._card_registers.flush_timer.cycles),
+            lines.quiet.eq(self._fifo.empty & tracker.settled & ~self._entries.o.valid),
+            self._interrupts.visible.eq(visible),
+            self._interrupts.arm.eq(self._user_registers.arm),
+            lifecycle.queues.fenced.eq(visible.valid & (visible.kind == Kind.FENCE_QUEUE)),
+            lifecycle.pools.fenced.eq(visible.valid & (visible.kind == Kind.FENCE_POOL)),
+            lifecycle.queues.fenced_index.eq(visible.index),
+            lifecycle.pools.fenced_index.eq(visible.index),
+            self.idle.eq(self._fifo.empty & tracker.idle & ~self._entries.o.valid & lines.idle
+                         & reader.idle),
+        ]
+
+    def _registers(self, m):
+        """Between the register blocks and what they set and show."""
+        card, pool, queue, user = (self._card_registers, self._pool_registers,
+                                   self._queue_registers, self._user_registers)
+        admission, pages, monitor = self._admission, self._pages, self._monitor
+        lifecycle, regions = self._lifecycle, self._region_registers
+        for name, block in (("card", card), ("pool", pool), ("queue", queue), ("user", user),
+                            ("region", regions)):
+            wiring.connect(m, wiring.flipped(getattr(self, name)), block.port)
+        for asks, answers in (
+                (admission.settings, queue.settings), (admission.consumed, user.consumed),
+                (admission.recycled, pages.queue_recycled[0]), (admission.limit, pool.limit),
+                (admission.counts, self._ring.counts[0]), (pool.counts, self._ring.counts[1]),
+                (monitor.counts, self._ring.counts[2]), (monitor.thresholds, pool.thresholds),
+                (pool.granted, admission.pool_granted[0]),
+                (monitor.granted, admission.pool_granted[1]),
+                (pool.peak, admission.pool_peak), (pool.outstanding, pages.outstanding),
+                (queue.granted, admission.queue_granted),
+                (queue.recycled, pages.queue_recycled[1]),
+                (queue.produced, self._interrupts.produced),
+                (self._lines.ring_log2, queue.ring_log2), (self._reader.ring, queue.ring),
+                (user.delivered, self._queue_counters.delivered),
+                (user.drops, self._queue_counters.drops),
+                (regions.slot, self._regions.slot[1]),
+                (pool.retire, regions.retire), (regions.commands, self._loader.commands)):
+            wiring.connect(m, asks, answers)
+        for bank, switch in ((pool, lifecycle.pools), (queue, lifecycle.queues)):
+            m.d.comb += [
+                switch.set.eq(bank.set), switch.index.eq(bank.set_index),
+                switch.enable.eq(bank.enable), bank.refused.eq(switch.refused),
+                bank.enabled.eq(switch.enabled), bank.drained.eq(switch.drained),
+            ]
+        starts = queue.set & queue.enable & ~queue.refused
+        already = lifecycle.queues.enabled.bit_select(queue.set_index, 1)
+        m.d.comb += [
+            lifecycle.pools.allowed.eq(1), lifecycle.queues.allowed.eq(queue.allowed),
+            user.restart.eq(starts & ~already), user.restart_index.eq(queue.set_index),
+            queue.armed.eq(self._interrupts.armed), queue.fired.eq(self._interrupts.fired),
+            pool.low.eq(monitor.low), monitor.runs.eq(admission.pool_runs),
+            regions.high.eq(card.region_high.address), regions.valid.eq(self._regions.valid),
+            regions.loading.eq(self._loader.loading),
+            regions.loading_slot.eq(self._loader.loading_slot),
+            card.low_water.eq(monitor.low), card.low_water_event.eq(monitor.fell),
+            card.resetting.eq(self.closed), card.quiet.eq(self.idle), self.reset.eq(card.reset),
+            self.irq.eq(Cat(self._interrupts.fired, card.irq)),
+            self.pause.eq(monitor.low.any()),
+        ]
+
+    def _counting(self, m):
+        """Every event to its counter."""
+        counters, queues, tracker = self._counters, self._queue_counters, self._tracker
+        admission, pages = self._admission, self._pages
+        # The registers refuse one write at a time, so one of these at most is valid.
+        registers = Signal(Refusal)
+        for source in (self._card_registers, self._pool_registers, self._region_registers,
+                       self._queue_registers):
+            with m.If(source.refusal.valid):
+                m.d.comb += registers.eq(source.refusal)
+        recycled = pages.recycled
+        m.d.comb += [
+            counters.ended.eq(self._gate.ended), counters.gate_drop.eq(self._gate.dropped),
+            counters.admission_drop.eq(admission.dropped), counters.visible.eq(tracker.visible),
+            counters.accepted.eq(pages.accepted),
+            counters.recycled.eq(recycled.valid & recycled.ready),
+            counters.refusals[0].eq(self._checker.refusal),
+            counters.refusals[1].eq(pages.refusal), counters.refusals[2].eq(registers),
+            counters.refusals[3].eq(self.access_refusal),
+            counters.data_error.eq(tracker.data_error),
+            counters.line_error.eq(tracker.line_error),
+            self._card_registers.counters.eq(counters.values),
+            self._card_registers.fault_event.eq(counters.fault),
+            self._card_registers.error_event.eq(tracker.data_error | tracker.line_error),
+            queues.visible.eq(tracker.visible), queues.dropped.eq(admission.dropped.valid),
+            queues.dropped_queue.eq(admission.dropped_queue),
+        ]
+

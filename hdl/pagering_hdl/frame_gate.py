@@ -1,0 +1,166 @@
+"""Where a frame enters the card and is judged: whole and good, or dropped under one cause."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from pagering import abi
+
+from .axi import AxiStream
+from .layouts import Drop, DropCause, struct
+from .streams import StreamBuffer
+
+__all__ = ["Beat", "BeatCounter", "FrameGate"]
+
+
+class Beat(data.StructLayout):
+    """A beat of the receive stream whose byte count is known.
+
+    Members: ``data``; ``bytes``, valid bytes from lane 0; ``hole``, a byte is missing below the
+    last one; ``full``, no byte is missing; ``last``; ``bad``, only meaningful with ``last``.
+    """
+
+    def __init__(self, bits):
+        super().__init__({
+            "data": bits, "bytes": range(bits // 8 + 1), "hole": 1, "full": 1, "last": 1, "bad": 1,
+        })
+
+
+class BeatCounter(wiring.Component):
+    """Counts the bytes of each beat, so that no later stage needs ``tkeep``.
+
+    Members
+    -------
+    frames : :py:`In(AxiStream(bits))`
+    o : :py:`Out(stream.Signature(Beat(bits)))`
+        One cycle later.
+    """
+
+    def __init__(self, bits):
+        super().__init__({"frames": In(AxiStream(bits)), "o": Out(stream.Signature(Beat(bits)))})
+
+    def elaborate(self, platform):
+        m = Module()
+        beat = self.o.payload.shape()
+        m.submodules.buffer = buffer = StreamBuffer(beat)
+        keep = self.frames.tkeep
+        m.d.comb += [
+            buffer.i.valid.eq(self.frames.tvalid),
+            self.frames.tready.eq(buffer.i.ready),
+            buffer.i.p.data.eq(self.frames.tdata),
+            buffer.i.p.bytes.eq(sum(keep)),
+            # A run of ones from lane 0 plus one has no bit in common with itself.
+            buffer.i.p.hole.eq((keep & (keep + 1)[:len(keep)]).any()),
+            buffer.i.p.full.eq(keep.all()),
+            buffer.i.p.last.eq(self.frames.tlast),
+            buffer.i.p.bad.eq(self.frames.tuser),
+        ]
+        wiring.connect(m, wiring.flipped(self.o), buffer.o)
+        return m
+
+
+class FrameGate(wiring.Component):
+    """Writes each frame to the packet FIFO and at its last beat commits it or rolls it back.
+
+    A frame that is doomed is swallowed without being written any further. A frame that arrives
+    while the card is not receiving is swallowed whole; so is the rest of a frame that a reset cut
+    in two, which is why ``midframe`` outlives a reset of the card.
+
+    Parameters
+    ----------
+    bits : :class:`int`
+        Width of the stream.
+    max_frame : :class:`int`
+        Bytes that the card can take.
+
+    Members
+    -------
+    frames : :py:`In(AxiStream(bits))`
+        Held (``tready`` low) while the FIFO is full, unless ``control.drop_when_full``.
+    control : :py:`In(struct(abi.CARD["CONTROL"]))`
+    limits : :py:`In(struct(abi.CARD["FRAME_LIMITS"]))`
+    closed : :py:`In(1)`
+        A reset is near: doom the frame under way and hold the next.
+    room : :py:`In(1)`
+        The FIFO can take one more beat and commit it.
+    write : :py:`Out(1)`
+        Put ``beat`` in the FIFO.
+    beat : :py:`Out(bits)`
+    commit, rollback : :py:`Out(1)`
+        At the last beat, with or after its write: keep the frame, or forget it.
+    length : :py:`Out(14)`
+        Bytes of the frame that is committed.
+    ended : :py:`Out(1)`
+        Event: a frame ended on the stream.
+    dropped : :py:`Out(Drop)`
+    """
+
+    def __init__(self, bits, max_frame):
+        self.bits = bits
+        self.max_frame = max_frame
+        super().__init__({
+            "frames": In(AxiStream(bits)),
+            "control": In(struct(abi.CARD["CONTROL"])),
+            "limits": In(struct(abi.CARD["FRAME_LIMITS"])),
+            "closed": In(1), "room": In(1),
+            "write": Out(1), "beat": Out(bits), "commit": Out(1), "rollback": Out(1),
+            "length": Out(14), "ended": Out(1), "dropped": Out(Drop),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.counter = counter = BeatCounter(self.bits)
+        wiring.connect(m, counter.frames, wiring.flipped(self.frames))
+        beat = counter.o.p
+        before, total = Signal(15), Signal(15)
+        maximum = Signal(15)
+        m.d.comb += [
+            maximum.eq(Mux(self.limits.maximum > self.max_frame, self.max_frame,
+                           self.limits.maximum)),
+            total.eq(before + beat.bytes),
+            self.beat.eq(beat.data),
+            self.length.eq(total),
+        ]
+        # What is known to be wrong with the frame: from earlier beats, and with this one.
+        flags = data.StructLayout({"deaf": 1, "malformed": 1, "overflow": 1, "oversize": 1})
+        known, now = Signal(flags), Signal(flags)
+        midframe = Signal(reset_less=True)
+        m.d.comb += [
+            now.deaf.eq(Mux(midframe, known.deaf | self.closed, ~self.control.receive)),
+            now.malformed.eq(known.malformed | beat.hole | ~(beat.full | beat.last)),
+            now.oversize.eq(known.oversize | (total > maximum)),
+        ]
+        doomed = now.deaf | now.malformed | now.oversize | known.overflow
+        take = Signal()
+        m.d.comb += [
+            now.overflow.eq(known.overflow | (~doomed & ~self.room)),
+            counter.o.ready.eq((midframe | ~self.closed)
+                               & (doomed | self.room | self.control.drop_when_full)),
+            take.eq(counter.o.valid & counter.o.ready),
+            self.write.eq(take & ~now.as_value().any()),
+        ]
+        with m.If(take):
+            m.d.sync += [midframe.eq(~beat.last), before.eq(Mux(now.oversize, before, total)),
+                         known.eq(now)]
+            with m.If(beat.last):
+                m.d.sync += [before.eq(0), known.eq(0)]
+        self._judge(m, take & beat.last, beat, now, total)
+        return m
+
+    def _judge(self, m, ends, beat, now, total):
+        """Commit, or drop under the first cause that applies."""
+        m.d.comb += [self.ended.eq(ends), self.rollback.eq(self.dropped.valid),
+                     self.dropped.valid.eq(ends)]
+        with m.If(now.deaf):
+            m.d.comb += self.dropped.cause.eq(DropCause.CARD_DISABLED)
+        with m.Elif(beat.bad):
+            m.d.comb += self.dropped.cause.eq(DropCause.BAD_FRAME)
+        with m.Elif(now.malformed):
+            m.d.comb += self.dropped.cause.eq(DropCause.MALFORMED)
+        with m.Elif(now.oversize):
+            m.d.comb += self.dropped.cause.eq(DropCause.OVERSIZE)
+        with m.Elif(now.overflow):
+            m.d.comb += self.dropped.cause.eq(DropCause.OVERFLOW)
+        with m.Elif((total < self.limits.minimum) | (total == 0)):
+            m.d.comb += self.dropped.cause.eq(DropCause.RUNT)
+        with m.Else():
+            m.d.comb += [self.commit.eq(ends), self.dropped.valid.eq(0)]

@@ -1,0 +1,191 @@
+"""Shapes of everything that travels through the card.
+
+What the host sees is made from :mod:`pagering.abi`; the rest is the card's own. Fields have the
+width of the largest card; what a smaller one does not use is constant and synthesizes away.
+"""
+
+from amaranth.hdl import unsigned
+from amaranth.lib import data, enum
+from pagering import abi
+
+__all__ = ["Arrival", "Completion", "Drop", "Enrolment", "Grant", "Kind", "LineJob", "Mark", "Placement",
+           "PoolCounts", "QueueSettings", "Return", "Segment", "Token", "Visible", "Written", "struct"]
+
+Index = unsigned(6)
+"""A queue or a pool."""
+PageId = unsigned(abi.PAGE_ID_BITS)
+Length = unsigned(14)
+"""Bytes of a frame or a part of it."""
+ChunkIndex = unsigned(6)
+Generation = unsigned(abi.TOKEN["generation"].width)
+RingIndex = unsigned(abi.CONSUMER_BITS)
+Count = unsigned(abi.PAGE_ID_BITS + 1)
+"""A number of pages, or a running count of them modulo 2**17."""
+
+
+def struct(layout: abi.Layout) -> data.StructLayout:
+    """Return the shape of a layout of the contract, field for field."""
+    return data.StructLayout({f.name: f.width for f in layout.fields.values()})
+
+
+Token = struct(abi.TOKEN)
+Completion = struct(abi.COMPLETION)
+
+
+class Kind(enum.Enum, shape=3):
+    """What an entry of the card's one ordered pipeline stands for.
+
+    All but the first two carry no data: they are marks, which keep their place among the frames.
+    """
+
+    SEGMENT = 0
+    """A frame, or the part of it that goes to one page."""
+    SKIP = 1
+    """A frame that is dropped: its bytes leave the packet FIFO unseen."""
+    CLOSE = 2
+    """Nothing more goes to the queue's open page."""
+    START_QUEUE = 3
+    FENCE_QUEUE = 4
+    START_POOL = 5
+    FENCE_POOL = 6
+
+
+DropCause = enum.Enum("DropCause", {c.name: c.value for c in abi.DropCause})
+Fault = enum.Enum("Fault", {f.name: f.value for f in abi.Fault})
+
+
+class Drop(data.Struct):
+    """An event: one frame dropped."""
+
+    valid: unsigned(1)
+    cause: DropCause
+
+
+class Arrival(data.Struct):
+    """A whole good frame in the packet FIFO."""
+
+    queue: Index
+    length: Length
+
+
+class Mark(data.Struct):
+    """An order for a queue, or a pool, that keeps its place among the frames."""
+
+    kind: Kind
+    index: Index
+
+
+class Grant(data.Struct):
+    """A frame that has been given its memory, by count; or a mark."""
+
+    kind: Kind
+    index: Index
+    """The queue (of a mark for a pool: the pool)."""
+    pool: Index
+    length: Length
+    opens: unsigned(1)
+    """The frame starts in a new page."""
+    closes: unsigned(1)
+    """The queue's open page is closed first."""
+    first: ChunkIndex
+    """Where in the open page the frame starts, if it does not open one."""
+
+
+class Segment(data.Struct):
+    """The part of a frame that goes to one page; or a mark."""
+
+    kind: Kind
+    index: Index
+    pool: Index
+    length: Length
+    opens: unsigned(1)
+    first: ChunkIndex
+    last: ChunkIndex
+    start: unsigned(1)
+    end: unsigned(1)
+    last_of_page: unsigned(1)
+
+
+class Placement(data.Struct):
+    """A segment with its memory; or a mark."""
+
+    kind: Kind
+    index: Index
+    token: Token
+    address: unsigned(64)
+    length: Length
+    start: unsigned(1)
+    end: unsigned(1)
+    last_of_page: unsigned(1)
+
+
+class Written(data.Struct):
+    """A segment whose every write has been answered; or a mark."""
+
+    kind: Kind
+    index: Index
+    token: Token
+    length: Length
+    start: unsigned(1)
+    end: unsigned(1)
+    last_of_page: unsigned(1)
+    error: unsigned(1)
+
+
+class LineJob(data.Struct):
+    """A write of one to four completions of a queue; or a mark."""
+
+    kind: Kind
+    index: Index
+    address: unsigned(64)
+    length: Length
+    produced: RingIndex
+    """The queue's completion index after this write."""
+    frames: unsigned(3)
+    """Frames that end in this write."""
+
+
+class Visible(data.Struct):
+    """An event: completions have become visible to the host, or a mark has passed everything."""
+
+    valid: unsigned(1)
+    kind: Kind
+    index: Index
+    produced: RingIndex
+    frames: unsigned(3)
+    error: unsigned(1)
+
+
+class QueueSettings(data.Struct):
+    """What the host set for a queue."""
+
+    pool: Index
+    ring_log2: unsigned(5)
+    quota: Count
+
+
+class PoolCounts(data.Struct):
+    """Running counts of a pool's ring, modulo 2**17."""
+
+    pushed: Count
+    """Pages put on the ring."""
+    popped: Count
+    """Pages taken off it."""
+    registered: Count
+    """Pages of the pool's regions (no running count)."""
+
+
+class Return(data.Struct):
+    """A token that the host wrote to a queue's return window."""
+
+    queue: Index
+    token: Token
+
+
+class Enrolment(data.Struct):
+    """A page that goes on the ring of a pool."""
+
+    page: PageId
+    pool: Index
+    new: unsigned(1)
+    """Registered just now (else: recycled)."""

@@ -1,0 +1,145 @@
+"""Store and forward: frames wait here, whole, until their memory is found.
+
+The gate writes beats as they come and commits or rolls back at the frame's end. Nothing is seen
+by the reader before it is committed, so a frame that turns out bad costs no page, and a frame that
+leaves never waits for its next beat.
+"""
+
+from amaranth.hdl import Assert, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from .layouts import Length
+from .streams import StreamQueue
+
+__all__ = ["PacketFifo", "PacketReader", "ReadCommand"]
+
+
+class ReadCommand(data.Struct):
+    """What to do with the next bytes of the FIFO, which begin at a beat."""
+
+    length: Length
+    skip: 1
+    """Forget them (else: send them to the DMA writer)."""
+
+
+class PacketReader(wiring.Component):
+    """Walks through the committed frames, one beat a cycle, as the commands say.
+
+    A command that is waiting when the last beat of the one before is read costs no cycle; a skip
+    costs one, however long it is.
+
+    Members
+    -------
+    commands : :py:`In(stream.Signature(ReadCommand))`
+    beats : :py:`Out(stream.Signature(bits))`
+    address : :py:`Out(range(depth))`, enable : :py:`Out(1)`
+        Read port of the storage: data one enabled cycle later.
+    stored : :py:`In(bits)`
+    freed : :py:`Out(range(depth + 1))`
+        Beats that left the storage in this cycle.
+    """
+
+    def __init__(self, bits, depth):
+        self.bus_bytes = bits // 8
+        super().__init__({
+            "commands": In(stream.Signature(ReadCommand)),
+            "beats": Out(stream.Signature(bits)),
+            "address": Out(range(depth)), "enable": Out(1), "stored": In(bits),
+            "freed": Out(range(depth + 1)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        shift = (self.bus_bytes - 1).bit_length()
+        command = self.commands.p
+        beats, sent = Signal(15 - shift), Signal(15 - shift)
+        m.d.comb += [
+            beats.eq((command.length + self.bus_bytes - 1) >> shift),
+            self.enable.eq(~self.beats.valid | self.beats.ready),
+            self.beats.payload.eq(self.stored),
+        ]
+        with m.If(self.enable):
+            m.d.sync += self.beats.valid.eq(self.commands.valid & ~command.skip)
+        with m.If(self.commands.valid & command.skip):
+            m.d.comb += [self.freed.eq(beats), self.commands.ready.eq(1)]
+        with m.Elif(self.commands.valid & self.enable):
+            m.d.comb += [self.freed.eq(1), self.commands.ready.eq(sent + 1 == beats)]
+            m.d.sync += sent.eq(Mux(self.commands.ready, 0, sent + 1))
+        m.d.sync += self.address.eq(self.address + self.freed)
+        return m
+
+
+class PacketFifo(wiring.Component):
+    """Storage for frames, with commit and rollback.
+
+    Parameters
+    ----------
+    bits : :class:`int`
+        Width of a beat.
+    depth : :class:`int`
+        Beats, a power of two.
+
+    Members
+    -------
+    room : :py:`Out(1)`
+        One more beat can be written and committed.
+    write : :py:`In(1)`, beat : :py:`In(bits)`, length : :py:`In(14)`
+    commit, rollback : :py:`In(1)`
+        With the frame's last beat. ``length`` is the frame's, in bytes.
+    arrivals : :py:`Out(stream.Signature(14))`
+        Length of each committed frame, in order.
+    commands : :py:`In(stream.Signature(ReadCommand))`
+        For each arrival, in order: its segments, or one skip.
+    beats : :py:`Out(stream.Signature(bits))`
+    empty : :py:`Out(1)`
+        No frame inside.
+    """
+
+    def __init__(self, bits, depth):
+        self.bits = bits
+        self.depth = depth
+        super().__init__({
+            "room": Out(1), "write": In(1), "beat": In(bits), "length": In(14),
+            "commit": In(1), "rollback": In(1),
+            "arrivals": Out(stream.Signature(Length)),
+            "commands": In(stream.Signature(ReadCommand)),
+            "beats": Out(stream.Signature(bits)),
+            "empty": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.storage = storage = Memory(shape=self.bits, depth=self.depth, init=[])
+        into, out = storage.write_port(), storage.read_port()
+        m.submodules.reader = reader = PacketReader(self.bits, self.depth)
+        # Frames of one beat could fill the storage with as many lengths as beats; an eighth is
+        # enough for frames of 64 bytes, and shorter ones find no room a little earlier.
+        m.submodules.lengths = lengths = StreamQueue(Length, depth=max(32, self.depth // 8),
+                                                     block=True)
+        head, committed = Signal(range(self.depth)), Signal(range(self.depth))
+        used, pending = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
+        m.d.comb += [
+            self.room.eq((used != self.depth) & lengths.i.ready),
+            into.en.eq(self.write), into.addr.eq(head), into.data.eq(self.beat),
+            lengths.i.payload.eq(self.length), lengths.i.valid.eq(self.commit),
+            out.en.eq(reader.enable), out.addr.eq(reader.address), reader.stored.eq(out.data),
+            self.empty.eq((used == pending) & ~self.beats.valid),
+        ]
+        wiring.connect(m, wiring.flipped(self.arrivals), lengths.o)
+        wiring.connect(m, reader.commands, wiring.flipped(self.commands))
+        wiring.connect(m, wiring.flipped(self.beats), reader.beats)
+        # pending: beats of the frame under way, which a rollback takes out again.
+        written = Signal()
+        m.d.comb += written.eq(self.write)
+        after = Signal.like(head)
+        m.d.comb += after.eq(head + written)
+        m.d.sync += [head.eq(Mux(self.rollback, committed, after)),
+                     committed.eq(Mux(self.commit, after, committed)),
+                     pending.eq(Mux(self.rollback | self.commit, 0, pending + written)),
+                     used.eq(used + written - reader.freed
+                             - Mux(self.rollback, pending + written, 0))]
+        m.d.sync += Assert(~self.write | (used != self.depth))
+        m.d.sync += Assert(reader.freed + pending <= used)
+        return m

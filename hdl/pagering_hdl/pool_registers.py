@@ -1,0 +1,156 @@
+"""The registers of pools and of the region table."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+from pagering import abi
+
+from .layouts import Count, Fault, Index, PoolCounts, struct
+from .page_table import Refusal
+from .region_loader import LoaderCommand
+from .region_table import Region
+from .register_port import RegisterPort, masked, read_mux, written
+from .state_table import Lookup, StateTable
+
+__all__ = ["PoolRegisters", "RegionRegisters"]
+
+LOW_WATER = struct(abi.POOL["LOW_WATER"])
+
+
+class PoolRegisters(wiring.Component):
+    """A bank of registers for each pool.
+
+    Members
+    -------
+    port : :py:`In(RegisterPort())`
+    set, enable : :py:`Out(1)`, set_index : :py:`Out(Index)`, refused : :py:`In(1)`,
+    enabled, drained : :py:`In(pools)`
+        To and from the switchboard.
+    lifo : :py:`Out(pools)`, low : :py:`In(pools)`
+    limit : :py:`In(Lookup(Index, Count))`, thresholds : :py:`In(Lookup(Index, ...))`
+        What the host set.
+    counts, granted, outstanding, peak : :py:`Out(Lookup(Index, ...))`
+    retire : :py:`Out(stream.Signature(Index))`
+    refusal : :py:`Out(Refusal)`
+    """
+
+    def __init__(self, config):
+        self.config = config
+        pools = config.pools
+        super().__init__({
+            "port": In(RegisterPort()),
+            "set": Out(1), "set_index": Out(Index), "enable": Out(1), "refused": In(1),
+            "enabled": In(pools), "drained": In(pools), "lifo": Out(pools), "low": In(pools),
+            "limit": In(Lookup(Index, Count)), "thresholds": In(Lookup(Index, LOW_WATER)),
+            "counts": Out(Lookup(Index, PoolCounts)), "granted": Out(Lookup(Index, Count)),
+            "outstanding": Out(Lookup(Index, Count)), "peak": Out(Lookup(Index, Count)),
+            "retire": Out(stream.Signature(Index)), "refusal": Out(Refusal),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        port, pools = self.port, self.config.pools
+        m.submodules.limits = limits = StateTable(Count, depth=pools, reads=2,
+                                                  init=abi.POOL["LIMIT"].reset)
+        m.submodules.low_water = low_water = StateTable(LOW_WATER, depth=pools, reads=2)
+        wiring.connect(m, wiring.flipped(self.limit), limits.read[0])
+        wiring.connect(m, wiring.flipped(self.thresholds), low_water.read[0])
+        for name, table in (("LIMIT", limits), ("LOW_WATER", low_water)):
+            m.d.comb += [
+                table.read[1].addr.eq(port.read_index), table.write.addr.eq(port.write_index),
+                table.write.en.eq(written(port, abi.POOL, name)),
+                table.write.data.eq(masked(abi.POOL[name], port.data)),
+            ]
+        retires = written(port, abi.POOL, "RETIRE") & port.data[0]
+        too_early = retires & ~self.drained.bit_select(port.write_index, 1)
+        m.d.comb += [
+            port.ready.eq(~retires | too_early | self.retire.ready),
+            self.set.eq(written(port, abi.POOL, "CONTROL")), self.enable.eq(port.data[0]),
+            self.set_index.eq(port.write_index),
+            self.retire.valid.eq(retires & ~too_early), self.retire.payload.eq(port.write_index),
+            self.refusal.valid.eq(too_early | self.refused),
+            self.refusal.fault.eq(Fault.REGISTER_VALUE),
+        ]
+        with m.If(self.set):
+            m.d.sync += self.lifo.bit_select(port.write_index, 1).eq(port.data[1])
+        index = port.read_index
+        free = Signal(Count)
+        m.d.comb += [
+            lookup.addr.eq(index)
+            for lookup in (self.counts, self.granted, self.outstanding, self.peak)]
+        m.d.comb += free.eq(self.counts.data.pushed - self.granted.data)
+        read_mux(m, port, abi.POOL, {
+            "CONTROL": Cat(self.enabled.bit_select(index, 1), self.lifo.bit_select(index, 1)),
+            "STATUS": Cat(self.drained.bit_select(index, 1), self.low.bit_select(index, 1)),
+            "LIMIT": limits.read[1].data, "LOW_WATER": low_water.read[1].data,
+            "REGISTERED": self.counts.data.registered, "FREE": free,
+            "OUTSTANDING": self.outstanding.data, "PEAK": self.peak.data,
+        })
+        return m
+
+
+class RegionRegisters(wiring.Component):
+    """A register for each region slot; and the merging of registering with retiring.
+
+    Members
+    -------
+    port : :py:`In(RegisterPort())`
+    high : :py:`In(32)`
+        Upper half of the address.
+    retire : :py:`In(stream.Signature(Index))`
+        From the pool registers.
+    commands : :py:`Out(stream.Signature(LoaderCommand))`
+        To the loader, which takes one when the one before is done.
+    valid : :py:`In(regions)`, slot : :py:`Out(Lookup(8, Region))`
+    loading : :py:`In(1)`, loading_slot : :py:`In(8)`
+    refusal : :py:`Out(Refusal)`
+    """
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "port": In(RegisterPort()), "high": In(32), "retire": In(stream.Signature(Index)),
+            "commands": Out(stream.Signature(LoaderCommand)),
+            "valid": In(config.regions), "slot": Out(Lookup(8, Region)),
+            "loading": In(1), "loading_slot": In(8), "refusal": Out(Refusal),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        port, config = self.port, self.config
+        asked = Signal(struct(abi.REGION["REGION"]))
+        base = Cat(asked.address, self.high)
+        misaligned, refused = Signal(), Signal()
+        command, waiting = Signal(LoaderCommand), Signal()
+        free = ~waiting
+        m.d.comb += [
+            asked.eq(port.data),
+            misaligned.eq((base & (config.region_pages * config.page_bytes // 4096 - 1)) != 0),
+            refused.eq(~asked.valid | (asked.pool >= config.pools)
+                       | self.valid.bit_select(port.write_index, 1)),
+            port.ready.eq(free), self.retire.ready.eq(free & ~port.write),
+            self.refusal.valid.eq(port.write & free & (misaligned | refused)),
+            self.refusal.fault.eq(Fault.REGION_REFUSED),
+            self.commands.valid.eq(waiting), self.commands.p.eq(command),
+        ]
+        with m.If(misaligned & ~refused):
+            m.d.comb += self.refusal.fault.eq(Fault.REGION_ALIGNMENT)
+        with m.If(self.commands.ready):
+            m.d.sync += waiting.eq(0)
+        with m.If(port.write & free & ~misaligned & ~refused):
+            m.d.sync += [waiting.eq(1), command.retire.eq(0), command.slot.eq(port.write_index),
+                         command.region.base.eq(base), command.region.pool.eq(asked.pool)]
+        with m.Elif(self.retire.valid & self.retire.ready):
+            m.d.sync += [waiting.eq(1), command.retire.eq(1),
+                         command.region.pool.eq(self.retire.payload)]
+        index = port.read_index
+        shown = Signal(struct(abi.REGION["REGION"]))
+        m.d.comb += [
+            self.slot.addr.eq(index),
+            shown.valid.eq(self.valid.bit_select(index, 1)),
+            shown.loading.eq(self.loading & (self.loading_slot == index)),
+            port.value.eq(shown),
+        ]
+        with m.If(shown.valid | shown.loading):
+            m.d.comb += [shown.pool.eq(self.slot.data.pool), shown.address.eq(self.slot.data.base)]
+        return m

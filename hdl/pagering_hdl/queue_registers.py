@@ -1,0 +1,181 @@
+"""The registers of the queues: the privileged page, and the page that a user may map."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+from pagering import abi
+
+from .interrupts import Arm
+from .layouts import Count, Fault, Index, QueueSettings, Return, RingIndex
+from .line_reader import RingSettings
+from .page_table import Refusal
+from .register_port import RegisterPort, masked, read_mux, written
+from .state_table import Lookup, StateTable
+
+__all__ = ["QueueRegisters", "QueueSettingsStore", "UserRegisters"]
+
+
+class QueueSettingsStore(wiring.Component):
+    """What the host set for each queue, for all who need it.
+
+    Members
+    -------
+    write : :py:`In(1)`, write_index : :py:`In(8)`, write_offset : :py:`In(12)`, data : :py:`In(32)`
+    settings : :py:`In(Lookup(Index, QueueSettings))`, ring : :py:`In(Lookup(Index, RingSettings))`,
+    ring_log2 : :py:`In(Lookup(Index, 5))`
+    read_index : :py:`In(8)`, values : :py:`Out(32)` by register name
+    startable : :py:`Out(1)`
+        Ring size and pool of queue ``write_index`` are in range.
+    """
+
+    NAMES = ("POOL", "RING_LOW", "RING_HIGH", "RING_SIZE", "QUOTA")
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "write": In(1), "write_index": In(8), "write_offset": In(12), "data": In(32),
+            "settings": In(Lookup(Index, QueueSettings)), "ring": In(Lookup(Index, RingSettings)),
+            "ring_log2": In(Lookup(Index, 5)), "read_index": In(8), "startable": Out(1),
+            **{name: Out(32) for name in self.NAMES},
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        tables = {}
+        for name in self.NAMES:
+            register = abi.QUEUE[name]
+            top = max(f.lsb + f.width for f in register.named)
+            m.submodules[name.lower()] = table = tables[name] = StateTable(
+                top, depth=self.config.queues, reads=5, init=register.reset)
+            m.d.comb += [
+                table.write.addr.eq(self.write_index),
+                table.write.en.eq(self.write & (self.write_offset == register.offset)),
+                table.write.data.eq(masked(register, self.data)),
+                table.read[0].addr.eq(self.read_index),
+                getattr(self, name).eq(table.read[0].data),
+                table.read[1].addr.eq(self.settings.addr), table.read[2].addr.eq(self.ring.addr),
+                table.read[3].addr.eq(self.ring_log2.addr),
+                table.read[4].addr.eq(self.write_index),
+            ]
+        pool, size = tables["POOL"], tables["RING_SIZE"]
+        low, high = tables["RING_LOW"].read[2].data, tables["RING_HIGH"].read[2].data
+        m.d.comb += [
+            self.settings.data.pool.eq(pool.read[1].data),
+            self.settings.data.ring_log2.eq(size.read[1].data),
+            self.settings.data.quota.eq(tables["QUOTA"].read[1].data),
+            self.ring.data.log2.eq(size.read[2].data),
+            self.ring.data.base.eq(Cat(low[12:], high)),
+            self.ring_log2.data.eq(size.read[3].data),
+            self.startable.eq((size.read[4].data >= abi.RING_LOG2_MIN)
+                              & (size.read[4].data <= abi.RING_LOG2_MAX)
+                              & (pool.read[4].data < self.config.pools)),
+        ]
+        return m
+
+
+class QueueRegisters(wiring.Component):
+    """The privileged page of each queue.
+
+    Members
+    -------
+    port : :py:`In(RegisterPort())`
+    settings, ring, ring_log2
+        See :class:`QueueSettingsStore`.
+    set, enable, allowed : :py:`Out(1)`, set_index : :py:`Out(Index)`, refused : :py:`In(1)`,
+    enabled, drained : :py:`In(queues)`
+        To and from the switchboard.
+    armed, fired : :py:`In(queues)`, produced : :py:`Out(Lookup(Index, RingIndex))`
+    granted, recycled : :py:`Out(Lookup(Index, Count))`
+    refusal : :py:`Out(Refusal)`
+    """
+
+    def __init__(self, config):
+        self.config = config
+        queues = config.queues
+        super().__init__({
+            "port": In(RegisterPort()),
+            "settings": In(Lookup(Index, QueueSettings)), "ring": In(Lookup(Index, RingSettings)),
+            "ring_log2": In(Lookup(Index, 5)),
+            "set": Out(1), "set_index": Out(Index), "enable": Out(1), "allowed": Out(1),
+            "refused": In(1), "enabled": In(queues), "drained": In(queues),
+            "armed": In(queues), "fired": In(queues),
+            "produced": Out(Lookup(Index, RingIndex)),
+            "granted": Out(Lookup(Index, Count)), "recycled": Out(Lookup(Index, Count)),
+            "refusal": Out(Refusal),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        port, index = self.port, self.port.read_index
+        m.submodules.store = store = QueueSettingsStore(self.config)
+        for name in ("settings", "ring", "ring_log2"):
+            wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(store, name))
+        held = Signal(Count)
+        m.d.comb += [
+            store.write.eq(port.write), store.write_index.eq(port.write_index),
+            store.write_offset.eq(port.write_offset), store.data.eq(port.data),
+            store.read_index.eq(index), port.ready.eq(1),
+            self.set.eq(written(port, abi.QUEUE, "CONTROL")), self.enable.eq(port.data[0]),
+            self.set_index.eq(port.write_index), self.allowed.eq(store.startable),
+            self.refusal.valid.eq(self.refused), self.refusal.fault.eq(Fault.REGISTER_VALUE),
+            self.produced.addr.eq(index), self.granted.addr.eq(index),
+            self.recycled.addr.eq(index),
+            held.eq(self.granted.data - self.recycled.data),
+        ]
+        read_mux(m, port, abi.QUEUE, {
+            **{name: getattr(store, name) for name in store.NAMES},
+            "CONTROL": self.enabled.bit_select(index, 1),
+            "STATUS": Cat(bits.bit_select(index, 1)
+                          for bits in (self.drained, self.armed, self.fired)),
+            "HELD": held, "PRODUCED": self.produced.data,
+        })
+        return m
+
+
+class UserRegisters(wiring.Component):
+    """The page of each queue that an untrusted process may map.
+
+    Members
+    -------
+    port : :py:`In(RegisterPort())`
+    restart : :py:`In(1)`, restart_index : :py:`In(Index)`
+        Event: a queue is enabled; nothing of its ring has been consumed.
+    consumed : :py:`In(Lookup(Index, RingIndex))`
+    arm : :py:`Out(Arm)`
+    returns : :py:`Out(stream.Signature(Return))`
+    delivered, drops : :py:`Out(Lookup(Index, 32))`
+    """
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "port": In(RegisterPort()), "restart": In(1), "restart_index": In(Index),
+            "consumed": In(Lookup(Index, RingIndex)), "arm": Out(Arm),
+            "returns": Out(stream.Signature(Return)),
+            "delivered": Out(Lookup(Index, 32)), "drops": Out(Lookup(Index, 32)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        port = self.port
+        m.submodules.consumed_table = consumed = StateTable(RingIndex, depth=self.config.queues)
+        wiring.connect(m, wiring.flipped(self.consumed), consumed.read[0])
+        in_window = port.write_offset >= abi.RETURN_WINDOW
+        arms = written(port, abi.USER, "ARM")
+        m.d.comb += [
+            port.ready.eq(~in_window | self.returns.ready),
+            self.returns.valid.eq(port.write & in_window),
+            self.returns.p.queue.eq(port.write_index), self.returns.p.token.eq(port.data),
+            consumed.write.en.eq(arms | written(port, abi.USER, "CONSUMED")),
+            consumed.write.addr.eq(port.write_index), consumed.write.data.eq(port.data),
+            self.arm.valid.eq(arms), self.arm.queue.eq(port.write_index),
+            self.arm.index.eq(port.data),
+            self.delivered.addr.eq(port.read_index), self.drops.addr.eq(port.read_index),
+        ]
+        # A queue is enabled by a write to another page, so the table is free in that cycle.
+        with m.If(self.restart):
+            m.d.comb += [consumed.write.en.eq(1), consumed.write.addr.eq(self.restart_index),
+                         consumed.write.data.eq(0)]
+        read_mux(m, port, abi.USER, {"DELIVERED": self.delivered.data,
+                                     "DROPPED": self.drops.data})
+        return m

@@ -1,0 +1,87 @@
+"""Waits for the bus to answer: what has been written, and what has become visible.
+
+All writes carry one id, so the bus answers them in order, and a queue of tickets says what each
+answer stands for. Marks stand in the same queue and pass when they come to its head: at that
+moment everything before them has been answered.
+"""
+
+from amaranth.hdl import Assert, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .axi import Response
+from .burst_splitter import Ticket
+from .layouts import Kind, Visible, Written
+from .streams import StreamQueue
+
+__all__ = ["ResponseTracker"]
+
+
+class ResponseTracker(wiring.Component):
+    """Turns responses into written segments and visible completions. Never holds the bus.
+
+    Members
+    -------
+    tickets : :py:`In(stream.Signature(Ticket))`
+        One for each burst, and marks, in bus order.
+    pending : :py:`In(stream.Signature(Written))`
+        One for each segment, and marks, in the same order.
+    bresp : :py:`In(Response)`, bvalid : :py:`In(1)`, bready : :py:`Out(1)`
+    written : :py:`Out(stream.Signature(Written))`
+        Segments whose every burst is answered, and marks.
+    visible : :py:`Out(Visible)`
+        Completions that are answered, and marks that came as lines.
+    data_error, line_error : :py:`Out(1)`
+        Events: a burst was answered with an error.
+    idle : :py:`Out(1)`
+        Nothing waits.
+    settled : :py:`Out(1)`
+        No segment waits, only completions may.
+    """
+
+    def __init__(self, config):
+        self.depth = config.in_flight
+        super().__init__({
+            "tickets": In(stream.Signature(Ticket)),
+            "pending": In(stream.Signature(Written)),
+            "bresp": In(Response), "bvalid": In(1), "bready": Out(1),
+            "written": Out(stream.Signature(Written)),
+            "visible": Out(Visible), "data_error": Out(1), "line_error": Out(1),
+            "idle": Out(1), "settled": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.tickets_queue = tickets = StreamQueue(Ticket, depth=self.depth)
+        m.submodules.pending_queue = pending = StreamQueue(Written, depth=self.depth)
+        m.submodules.answered = answered = StreamQueue(1, depth=self.depth)
+        wiring.connect(m, wiring.flipped(self.tickets), tickets.i)
+        wiring.connect(m, wiring.flipped(self.pending), pending.i)
+        ticket = tickets.o.p
+        burst, failed, error = Signal(), Signal(), Signal()
+        m.d.comb += [
+            burst.eq(ticket.kind == Kind.SEGMENT),
+            self.bready.eq(tickets.o.valid & burst),
+            tickets.o.ready.eq(self.bvalid | ~burst),
+            error.eq(burst & ((self.bresp == Response.SLVERR) | (self.bresp == Response.DECERR))),
+            answered.i.payload.eq(error | failed),
+        ]
+        with m.If(tickets.o.valid & tickets.o.ready):
+            with m.If(ticket.line):
+                m.d.comb += [self.visible.valid.eq(1), self.line_error.eq(error)]
+            with m.Else():
+                m.d.comb += [answered.i.valid.eq(ticket.last), self.data_error.eq(error)]
+                m.d.sync += [failed.eq((failed | error) & ~ticket.last),
+                             Assert(~answered.i.valid | answered.i.ready)]
+        m.d.comb += [
+            self.visible.kind.eq(ticket.kind), self.visible.index.eq(ticket.index),
+            self.visible.produced.eq(ticket.produced), self.visible.frames.eq(ticket.frames),
+            self.visible.error.eq(error),
+            self.written.valid.eq(pending.o.valid & answered.o.valid),
+            pending.o.ready.eq(self.written.ready & answered.o.valid),
+            answered.o.ready.eq(self.written.ready & pending.o.valid),
+            self.written.p.eq(pending.o.p), self.written.p.error.eq(answered.o.payload),
+            self.idle.eq((tickets.level == 0) & (pending.level == 0)),
+            self.settled.eq(pending.level == 0),
+        ]
+        return m

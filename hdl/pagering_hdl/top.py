@@ -1,0 +1,67 @@
+"""The card as one module with the port names that other people's AXI models expect."""
+
+from amaranth.hdl import Elaboratable, Module, ResetInserter, Shape, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Flow
+
+from .axi import AxiLite, AxiStream, AxiWrite
+from .axi_lite import BLOCKS, RegisterWindow
+from .engine import Engine
+from .reset_control import ResetControl
+
+__all__ = ["Top"]
+
+
+class Top(Elaboratable):
+    """Engine, register window and reset control, with flat ports.
+
+    Attributes
+    ----------
+    ports : :class:`dict` of :class:`str` to :class:`Signal`
+        ``s_axis_rx_*``, ``m_axi_*``, ``s_axil_*``, ``irq``, ``pause_req``, by port name.
+        ``clk`` and ``rst`` come with the clock domain.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        self.ports = {}
+        self._flat("s_axis_rx", AxiStream(config.bus_bits))
+        self._flat("m_axi", AxiWrite(config.bus_bits))
+        self._flat("s_axil", AxiLite())
+        for name, width in (("irq", config.queues + 1), ("pause_req", 1)):
+            self.ports[name] = Signal(width, name=name)
+
+    def _flat(self, prefix, signature):
+        for name, member in signature.members.items():
+            self.ports[f"{prefix}_{name}"] = Signal(Shape.cast(member.shape),
+                                                    name=f"{prefix}_{name}")
+
+    def _connect(self, m, prefix, interface, *, manager):
+        """Join ports to an interface; ``manager`` if the card drives what a manager drives."""
+        signature = {"s_axis_rx": AxiStream(self.config.bus_bits), "s_axil": AxiLite(),
+                     "m_axi": AxiWrite(self.config.bus_bits)}[prefix]
+        for name, member in signature.members.items():
+            port, inner = self.ports[f"{prefix}_{name}"], Value.cast(getattr(interface, name))
+            drives = (member.flow is Flow.Out) == manager
+            m.d.comb += port.eq(inner) if drives else inner.eq(port)
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        engine = Engine(config)
+        m.submodules.window = window = RegisterWindow(config)
+        m.submodules.reset = reset = ResetControl(
+            max(2, config.queues, config.pools, config.regions))
+        m.submodules.engine = ResetInserter(reset.clear)(engine)
+        self._connect(m, "s_axis_rx", engine.frames, manager=False)
+        self._connect(m, "m_axi", engine.bus, manager=True)
+        self._connect(m, "s_axil", window.bus, manager=False)
+        for name in BLOCKS:
+            wiring.connect(m, getattr(window, name), getattr(engine, name))
+        m.d.comb += [
+            engine.closed.eq(reset.resetting), window.closed.eq(reset.resetting),
+            reset.request.eq(engine.reset), reset.idle.eq(engine.idle),
+            engine.access_refusal.eq(window.refusal),
+            self.ports["irq"].eq(engine.irq), self.ports["pause_req"].eq(engine.pause),
+        ]
+        return m
