@@ -1,0 +1,1 @@
+"""Boards that carry a card. None yet: the engine runs in simulation."""

