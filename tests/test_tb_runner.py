@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pagering_tb import runner
-from pagering_tb.runner import Result, SimulatorError, build_verilog, cache_dir, simulate
+from pagering_tb.runner import Result, build_verilog, cache_dir, simulate
+from pagering_tb.simulators import SimulatorError
 from rtl.writer import writer_verilog
 
 

@@ -1,0 +1,28 @@
+"""The card, in Amaranth. In the order of a frame's way through it:
+
+=======================  =========================================================================
+``frame_gate``           judges each frame as it streams in: whole and good, or dropped
+``packet_fifo``          keeps it until its memory is found; commit and rollback
+``steering``             names its queue
+``admission``            grants it memory by count, or drops it
+``segmenter``            cuts it at page boundaries
+``placer``               finds each segment's page, token and address
+``recycle_ring``         the free pages of every pool
+``region_table``         where pages are in DMA address space, and whose
+``page_table``           who has each page; every change of hands
+``placement_fork``       starts reading, writing and waiting for a segment
+``burst_splitter``       cuts writes into bursts
+``dma_writer``           puts them on the bus
+``response_tracker``     waits for the bus to answer
+``deliverer``            hands a written segment to the host
+``completion_lines``     collects its completion with others
+``line_reader``          writes them
+``interrupts``           tells the host
+``return_checker``       takes tokens back
+=======================  =========================================================================
+
+Beside it: ``axi_lite`` and the ``*_registers`` (what the host reads and sets), ``region_loader``,
+``lifecycle`` and ``reset_control`` (start, drain, reset), ``pool_monitor`` and ``counters``.
+``engine`` wires them, ``top`` gives them port names, ``generate`` writes Verilog. ``config`` says
+what a card is made of, ``layouts`` what travels through it.
+"""

@@ -274,14 +274,19 @@ class Admission(wiring.Component):
             m.next = "Look up pool"
 
     def _decide(self, m, need, rules):
-        """Grant or drop; the tables move with the grant."""
+        """Grant or drop; the tables move with the grant.
+
+        A frame that does not fit in the open page closes it even if the frame is refused: the page
+        can then come back, and be what the next frame needs.
+        """
+        misfit = need.opens & self.page.open & rules.queue_runs
         m.d.comb += [
             self.queue.eq(self.frame.queue),
             self.grants.valid.eq(1),
             self.grants.p.kind.eq(Mux(rules.refused, Kind.SKIP, Kind.SEGMENT)),
             self.grants.p.index.eq(self.frame.queue), self.grants.p.pool.eq(self.pool),
             self.grants.p.length.eq(self.frame.length), self.grants.p.opens.eq(need.opens),
-            self.grants.p.closes.eq(need.opens & self.page.open & ~rules.refused),
+            self.grants.p.closes.eq(misfit),
             self.grants.p.first.eq(self.page.next),
             self.dropped.cause.eq(rules.cause), self.dropped_queue.eq(self.frame.queue),
         ]
@@ -290,16 +295,18 @@ class Admission(wiring.Component):
         off_ring = rules.held + rules.pages
         m.d.comb += [
             self.tables["open"].write.data.eq(need.after),
+            self.tables["open"].write.data.open.eq(need.after.open & ~rules.refused),
             granted.write.data.eq(granted.read[0].data + rules.pages),
             pool_granted.write.data.eq(pool_granted.read[0].data + rules.pages),
             produced.write.data.eq(produced.read[0].data + rules.segments),
             peak.write.data.eq(off_ring),
         ]
         with m.If(self.grants.ready):
-            m.d.comb += self.dropped.valid.eq(rules.refused)
+            m.d.comb += [self.dropped.valid.eq(rules.refused),
+                         self.tables["open"].write.en.eq(~rules.refused | misfit)]
             with m.If(~rules.refused):
-                m.d.comb += [table.write.en.eq(1) for table in (
-                    self.tables["open"], granted, pool_granted, produced)]
+                m.d.comb += [table.write.en.eq(1)
+                             for table in (granted, pool_granted, produced)]
                 m.d.comb += peak.write.en.eq(off_ring > peak.read[0].data)
             m.next = "Await frame"
 

@@ -5,6 +5,7 @@ Ref: ARM IHI 0022H (AXI4, AXI4-Lite), ARM IHI 0051A (AXI4-Stream).
 
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
+
 from pagering import abi
 
 __all__ = ["AxiLite", "AxiStream", "AxiWrite", "Response"]

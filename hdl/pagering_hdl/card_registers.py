@@ -3,6 +3,7 @@
 from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
 from pagering import abi
 
 from .layouts import Fault, struct

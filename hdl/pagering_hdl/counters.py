@@ -3,6 +3,7 @@
 from amaranth.hdl import Module, Mux
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
 from pagering import abi
 
 from .layouts import Drop, Index, Kind, Visible

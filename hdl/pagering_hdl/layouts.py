@@ -6,10 +6,14 @@ width of the largest card; what a smaller one does not use is constant and synth
 
 from amaranth.hdl import unsigned
 from amaranth.lib import data, enum
+
 from pagering import abi
 
-__all__ = ["Arrival", "Completion", "Drop", "Enrolment", "Grant", "Kind", "LineJob", "Mark", "Placement",
-           "PoolCounts", "QueueSettings", "Return", "Segment", "Token", "Visible", "Written", "struct"]
+__all__ = [
+    "Arrival", "Completion", "Count", "Drop", "DropCause", "Enrolment", "Fault", "Generation",
+    "Grant", "Index", "Kind", "Length", "LineJob", "Mark", "PageId", "Placement", "PoolCounts",
+    "QueueSettings", "Return", "RingIndex", "Segment", "Token", "Visible", "Written", "struct",
+]
 
 Index = unsigned(6)
 """A queue or a pool."""

@@ -3,6 +3,7 @@
 from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+
 from pagering import abi
 
 from .completion_lines import SLOTS, LineRequest

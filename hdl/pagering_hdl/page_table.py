@@ -11,7 +11,7 @@ read the entry; decide, and write it back. So no two events can act on the same 
 A page whose chunks have all come back before it is closed goes to the ring when it is closed.
 """
 
-from amaranth.hdl import Assert, Const, Module, Mux, Signal, unsigned
+from amaranth.hdl import Assert, Const, Format, Module, Mux, Signal, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -48,11 +48,15 @@ class Operation(enum.Enum, shape=3):
 
 
 class Open(data.Struct):
+    """A page that was taken off the ring, and for whom."""
+
     page: PageId
     queue: Index
 
 
 class Delivery(data.Struct):
+    """Chunks that go to the host."""
+
     page: PageId
     first: ChunkIndex
     last: ChunkIndex
@@ -63,6 +67,8 @@ class Delivery(data.Struct):
 
 
 class Load(data.Struct):
+    """A page of a region that is registered, or retired."""
+
     page: PageId
     retire: unsigned(1)
 
@@ -126,7 +132,7 @@ class EntryLogic(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         request, old, new = self.request, self.old, self.new
-        ones = Const(-1, self.chunks)
+        ones = Const((1 << self.chunks) - 1, self.chunks)
         m.d.comb += [
             new.eq(old),
             self.named.eq(Mux(request.none, 0, (ones << request.first)
@@ -234,7 +240,10 @@ class PageTable(wiring.Component):
         m.d.sync += Assert(~recycles.i.valid | recycles.i.ready)
         m.d.sync += Assert(~self.opened | ~logic.held_before)
         with m.If(busy & (request.operation == Operation.DELIVER)):
-            m.d.sync += Assert(logic.old.open & ~(logic.old.chunks & logic.named).any())
+            m.d.sync += Assert(logic.old.open & ~(logic.old.chunks & logic.named).any(),
+                               Format("delivered chunks {:b} of page {}: open {}, at the host {:b}",
+                                      logic.named, request.page, logic.old.open,
+                                      logic.old.chunks))
         return m
 
     def _choose(self, m, chosen, ready):

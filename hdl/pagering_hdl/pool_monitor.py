@@ -7,6 +7,7 @@ not depend on packets.
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from pagering import abi
 
 from .layouts import Count, Index, PoolCounts, struct

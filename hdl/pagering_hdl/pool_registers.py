@@ -3,6 +3,7 @@
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+
 from pagering import abi
 
 from .layouts import Count, Fault, Index, PoolCounts, struct
@@ -71,7 +72,7 @@ class PoolRegisters(wiring.Component):
             self.refusal.valid.eq(too_early | self.refused),
             self.refusal.fault.eq(Fault.REGISTER_VALUE),
         ]
-        with m.If(self.set):
+        with m.If(self.set & ~self.refused):
             m.d.sync += self.lifo.bit_select(port.write_index, 1).eq(port.data[1])
         index = port.read_index
         free = Signal(Count)

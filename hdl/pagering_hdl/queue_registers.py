@@ -3,6 +3,7 @@
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+
 from pagering import abi
 
 from .interrupts import Arm
@@ -29,6 +30,8 @@ class QueueSettingsStore(wiring.Component):
     """
 
     NAMES = ("POOL", "RING_LOW", "RING_HIGH", "RING_SIZE", "QUOTA")
+    FIXED = ("POOL", "RING_LOW", "RING_HIGH", "RING_SIZE")
+    """Those that the card relies on from start to drain."""
 
     def __init__(self, config):
         self.config = config
@@ -110,14 +113,17 @@ class QueueRegisters(wiring.Component):
         m.submodules.store = store = QueueSettingsStore(self.config)
         for name in ("settings", "ring", "ring_log2"):
             wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(store, name))
-        held = Signal(Count)
+        held, locked = Signal(Count), Signal()
         m.d.comb += [
-            store.write.eq(port.write), store.write_index.eq(port.write_index),
+            locked.eq(~self.drained.bit_select(port.write_index, 1)
+                      & sum(written(port, abi.QUEUE, name) for name in store.FIXED)),
+            store.write.eq(port.write & ~locked), store.write_index.eq(port.write_index),
             store.write_offset.eq(port.write_offset), store.data.eq(port.data),
             store.read_index.eq(index), port.ready.eq(1),
             self.set.eq(written(port, abi.QUEUE, "CONTROL")), self.enable.eq(port.data[0]),
             self.set_index.eq(port.write_index), self.allowed.eq(store.startable),
-            self.refusal.valid.eq(self.refused), self.refusal.fault.eq(Fault.REGISTER_VALUE),
+            self.refusal.valid.eq(self.refused | locked),
+            self.refusal.fault.eq(Fault.REGISTER_VALUE),
             self.produced.addr.eq(index), self.granted.addr.eq(index),
             self.recycled.addr.eq(index),
             held.eq(self.granted.data - self.recycled.data),

@@ -3,6 +3,7 @@
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from pagering import abi
 
 __all__ = ["RegisterPort", "masked", "read_mux", "storage", "written"]

