@@ -66,13 +66,15 @@ class FlushTimer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        timer, old = Signal(16), Signal(self.queues)
+        timer, old, overdue = Signal(16), Signal(self.queues), Signal(self.queues)
+        # A line is old after the first tick that finds it, and overdue after the second.
+        m.d.sync += [timer.eq(timer - 1), old.eq(old & self.waiting),
+                     overdue.eq(overdue & self.waiting)]
         with m.If(timer == 0):
-            m.d.sync += [timer.eq(self.period - 1), old.eq(self.waiting)]
-        with m.Else():
-            m.d.sync += [timer.eq(timer - 1), old.eq(old & self.waiting)]
+            m.d.sync += [timer.eq(self.period - 1), old.eq(self.waiting),
+                         overdue.eq(old & self.waiting)]
         due = Signal(self.queues)
-        m.d.comb += due.eq(self.waiting & (old | self.quiet.replicate(self.queues)))
+        m.d.comb += due.eq(self.waiting & (overdue | self.quiet.replicate(self.queues)))
         m.d.sync += self.flush.eq(due.any())
         for queue in reversed(range(self.queues)):
             with m.If(due[queue]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from amaranth.back import verilog as backend
@@ -15,11 +16,40 @@ MODULE = "pagering_rx"
 """Name of the Verilog module."""
 
 
+_ASSERTION = re.compile(r"^( *)assert \((.*)\);$", re.MULTILINE)
+_CONSTANT = re.compile(r"^( *)always @\*\n *(\S+(?: \[[^]]*\])?) = (\d+'h[0-9a-f]+);$", re.MULTILINE)
+_MESSAGE = re.compile(r"^( *)\$write\((.*)\);$", re.MULTILINE)
+
+
 def verilog(config: CardConfig) -> str:
     """Return the Verilog text of a card. The same configuration gives the same text."""
     top = Top(config)
-    return backend.convert(top, name=MODULE, ports=list(top.ports.values()), emit_src=False,
-                           strip_internal_attrs=True)
+    return _plain(backend.convert(top, name=MODULE, ports=list(top.ports.values()),
+                                  emit_src=False, strip_internal_attrs=True))
+
+
+def _plain(text: str) -> str:
+    """Say the design's assertions in Verilog-2005, which every simulator takes.
+
+    They end the simulation. Synthesis tools define SYNTHESIS and do not see them. An assertion
+    about something that is X, as inputs are before a simulation sets them, does not fail.
+
+    Constant parts of a signal get an initial value: a block that waits for a change of nothing
+    never runs in some simulators.
+    """
+    text = _CONSTANT.sub(
+        r"`ifndef SYNTHESIS\n"
+        r"\1initial \2 = \3;\n"
+        r"`endif\n"
+        r"\g<0>", text)
+    text = _MESSAGE.sub(r"\1$display(\2);", text)
+    return _ASSERTION.sub(
+        r"`ifndef SYNTHESIS\n"
+        r"\1if ((\2) === 1'b0) begin\n"
+        r'\1  $display("%0t: %m: a property of the design is broken", $time);\n'
+        r"\1  $finish;\n"
+        r"\1end\n"
+        r"`endif", text)
 
 
 def write(config: CardConfig, path: Path) -> None:
