@@ -4,7 +4,7 @@
 ``frame_gate``           judges each frame as it streams in: whole and good, or dropped
 ``packet_fifo``          keeps it until its memory is found; commit and rollback
 ``steering``             names its queue
-``admission``            grants it memory by count, or drops it
+``admission``            grants it memory by count, or drops it (``admission_rules``)
 ``segmenter``            cuts it at page boundaries
 ``placer``               finds each segment's page, token and address
 ``recycle_ring``         the free pages of every pool

@@ -58,7 +58,8 @@ class CardCounters(wiring.Component):
         amounts["FAULT_COMPLETION_WRITE"] = self.line_error
         for number, (name, _) in enumerate(abi.COUNTERS):
             m.d.sync += self.values[number].eq(self.values[number] + amounts[name])
-        m.d.sync += self.fault.eq(sum(refusal.valid for refusal in self.refusals) != 0)
+        m.d.sync += self.fault.eq((sum(refusal.valid for refusal in self.refusals) != 0)
+                                  | self.data_error | self.line_error)
         return m
 
 

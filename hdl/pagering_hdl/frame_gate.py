@@ -137,7 +137,8 @@ class FrameGate(wiring.Component):
             counter.o.ready.eq((midframe | ~self.closed)
                                & (doomed | self.room | self.control.drop_when_full)),
             take.eq(counter.o.valid & counter.o.ready),
-            self.write.eq(take & ~now.as_value().any()),
+            # A last beat without bytes takes no place: the reader counts beats from the length.
+            self.write.eq(take & ~now.as_value().any() & (beat.bytes != 0)),
         ]
         with m.If(take):
             m.d.sync += [midframe.eq(~beat.last), before.eq(Mux(now.oversize, before, total)),

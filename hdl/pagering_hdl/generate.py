@@ -17,7 +17,8 @@ MODULE = "pagering_rx"
 
 
 _ASSERTION = re.compile(r"^( *)assert \((.*)\);$", re.MULTILINE)
-_CONSTANT = re.compile(r"^( *)always @\*\n *(\S+(?: \[[^]]*\])?) = (\d+'h[0-9a-f]+);$", re.MULTILINE)
+_CONSTANT = re.compile(r"^( *)always @\*\n *(\S+(?: \[[^]]*\])?) = (\d+'h[0-9a-f]+);$",
+                       re.MULTILINE)
 _MESSAGE = re.compile(r"^( *)\$write\((.*)\);$", re.MULTILINE)
 
 
