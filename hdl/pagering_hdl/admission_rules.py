@@ -4,9 +4,35 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from .config import CardConfig
 from .layouts import Count, DropCause, Index, Length, RingIndex
 
-__all__ = ["AdmissionRules", "MemoryNeed", "OpenPage"]
+__all__ = ["AdmissionRules", "MemoryNeed", "OpenPage", "memory_need"]
+
+
+def memory_need(config: CardConfig, length: int,
+                next_chunk: int | None) -> tuple[int, int, int | None]:
+    """Return what a frame needs: what :class:`MemoryNeed` answers.
+
+    Parameters
+    ----------
+    config : :class:`CardConfig`
+    length : :class:`int`
+        Bytes of the frame.
+    next_chunk : :class:`int`, optional
+        First chunk that is not taken of the queue's open page; None if none is open, or if it is
+        another pool's.
+
+    Returns
+    -------
+    :class:`tuple`
+        New pages; segments; ``next_chunk`` when the frame is in.
+    """
+    chunks = -(-length // config.chunk_bytes)
+    fits = next_chunk is not None and next_chunk + chunks <= config.chunks
+    pages = 0 if fits else -(-length // config.page_bytes)
+    after = (chunks - 1) % config.chunks + 1 if pages else (next_chunk or 0) + chunks
+    return pages, pages or 1, None if after == config.chunks else after
 
 
 class OpenPage(data.Struct):

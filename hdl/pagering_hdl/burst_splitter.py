@@ -4,13 +4,24 @@ A burst ends at the next multiple of the burst size. The size divides 4096, so n
 4 KiB boundary, and a segment that starts on a chunk is cut as rarely as can be.
 """
 
+from collections.abc import Iterator
+
 from amaranth.hdl import Assert, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .layouts import Index, Kind, Length, LineJob, RingIndex
 
-__all__ = ["Address", "BurstData", "BurstSplitter", "Ticket"]
+__all__ = ["Address", "BurstData", "BurstSplitter", "Ticket", "split"]
+
+
+def split(address: int, length: int, burst_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield address and length of each burst of a write: what :class:`BurstSplitter` makes."""
+    end = address + length
+    while address < end:
+        stop = min(end, (address // burst_bytes + 1) * burst_bytes)
+        yield address, stop - address
+        address = stop
 
 
 class Address(data.Struct):

@@ -8,7 +8,6 @@ from pagering import abi
 
 from .axi import AxiStream
 from .layouts import Drop, DropCause, struct
-from .streams import StreamBuffer
 
 __all__ = ["Beat", "BeatCounter", "FrameGate"]
 
@@ -41,21 +40,25 @@ class BeatCounter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        beat = self.o.payload.shape()
-        m.submodules.buffer = buffer = StreamBuffer(beat)
+        # Like the gate's midframe, the register outlives a reset of the card: a beat that was taken
+        # from the stream is never lost, so what follows it is never mistaken for a frame.
+        valid, beat = Signal(reset_less=True), Signal(self.o.payload.shape(), reset_less=True)
         keep = self.frames.tkeep
         m.d.comb += [
-            buffer.i.valid.eq(self.frames.tvalid),
-            self.frames.tready.eq(buffer.i.ready),
-            buffer.i.p.data.eq(self.frames.tdata),
-            buffer.i.p.bytes.eq(sum(keep)),
-            # A run of ones from lane 0 plus one has no bit in common with itself.
-            buffer.i.p.hole.eq((keep & (keep + 1)[:len(keep)]).any()),
-            buffer.i.p.full.eq(keep.all()),
-            buffer.i.p.last.eq(self.frames.tlast),
-            buffer.i.p.bad.eq(self.frames.tuser),
+            self.o.valid.eq(valid), self.o.payload.eq(beat),
+            self.frames.tready.eq(~valid | self.o.ready),
         ]
-        wiring.connect(m, wiring.flipped(self.o), buffer.o)
+        with m.If(self.frames.tready):
+            m.d.sync += [
+                valid.eq(self.frames.tvalid),
+                beat.data.eq(self.frames.tdata),
+                beat.bytes.eq(sum(keep)),
+                # A run of ones from lane 0 plus one has no bit in common with itself.
+                beat.hole.eq((keep & (keep + 1)[:len(keep)]).any()),
+                beat.full.eq(keep.all()),
+                beat.last.eq(self.frames.tlast),
+                beat.bad.eq(self.frames.tuser),
+            ]
         return m
 
 
@@ -123,7 +126,8 @@ class FrameGate(wiring.Component):
         ]
         # What is known to be wrong with the frame: from earlier beats, and with this one.
         flags = data.StructLayout({"deaf": 1, "malformed": 1, "overflow": 1, "oversize": 1})
-        known, now = Signal(flags), Signal(flags)
+        # After a reset of the card, deaf: it stands for the rest of the frame that was cut.
+        known, now = Signal(flags, init={"deaf": 1}), Signal(flags)
         midframe = Signal(reset_less=True)
         m.d.comb += [
             now.deaf.eq(Mux(midframe, known.deaf | self.closed, ~self.control.receive)),

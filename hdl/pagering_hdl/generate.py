@@ -10,7 +10,7 @@ from amaranth.back import verilog as backend
 from .config import CardConfig
 from .top import Top
 
-__all__ = ["MODULE", "verilog", "write"]
+__all__ = ["MODULE", "plain", "verilog", "write"]
 
 MODULE = "pagering_rx"
 """Name of the Verilog module."""
@@ -22,14 +22,7 @@ _CONSTANT = re.compile(r"^( *)always @\*\n *(\S+(?: \[[^]]*\])?) = (\d+'h[0-9a-f
 _MESSAGE = re.compile(r"^( *)\$write\((.*)\);$", re.MULTILINE)
 
 
-def verilog(config: CardConfig) -> str:
-    """Return the Verilog text of a card. The same configuration gives the same text."""
-    top = Top(config)
-    return _plain(backend.convert(top, name=MODULE, ports=list(top.ports.values()),
-                                  emit_src=False, strip_internal_attrs=True))
-
-
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Say the design's assertions in Verilog-2005, which every simulator takes.
 
     They end the simulation. Synthesis tools define SYNTHESIS and do not see them. An assertion
@@ -47,10 +40,17 @@ def _plain(text: str) -> str:
     return _ASSERTION.sub(
         r"`ifndef SYNTHESIS\n"
         r"\1if ((\2) === 1'b0) begin\n"
-        r'\1  $display("%0t: %m: a property of the design is broken", $time);\n'
+        r'\1  $display("Assertion failed in %m at %0t", $time);\n'
         r"\1  $finish;\n"
         r"\1end\n"
         r"`endif", text)
+
+
+def verilog(config: CardConfig) -> str:
+    """Return the Verilog text of a card. The same configuration gives the same text."""
+    top = Top(config)
+    return plain(backend.convert(top, name=MODULE, ports=list(top.ports.values()),
+                                  emit_src=False, strip_internal_attrs=True))
 
 
 def write(config: CardConfig, path: Path) -> None:

@@ -7,6 +7,8 @@ at its far end (FIFO) or at its near end (LIFO) in one write. Taking a page need
 page taken, so it costs two cycles.
 """
 
+from collections import deque
+
 from amaranth.hdl import Assert, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -15,7 +17,30 @@ from amaranth.lib.wiring import In, Out
 from .layouts import Enrolment, Index, PageId, PoolCounts
 from .state_table import Lookup, StateTable
 
-__all__ = ["ChainEnds", "RecycleRing"]
+__all__ = ["ChainEnds", "RecycleRing", "RingModel"]
+
+
+class RingModel:
+    """The rings of all pools, in Python: what :class:`RecycleRing` does."""
+
+    def __init__(self, pools: int) -> None:
+        self.rings: list[deque[int]] = [deque() for _ in range(pools)]
+        self.registered = [0] * pools
+
+    def put(self, pool: int, page: int, *, lifo: bool = False, new: bool = False) -> None:
+        """Put a page on a ring; under LIFO it is the next to leave."""
+        ring = self.rings[pool]
+        (ring.appendleft if lifo else ring.append)(page)
+        self.registered[pool] += new
+
+    def take(self, pool: int) -> int:
+        """Take the next page off a ring."""
+        return self.rings[pool].popleft()
+
+    def retire(self, pool: int) -> None:
+        """Empty a ring."""
+        self.rings[pool].clear()
+        self.registered[pool] = 0
 
 
 class ChainEnds(data.Struct):

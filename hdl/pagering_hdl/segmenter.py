@@ -1,12 +1,36 @@
 """Cuts an admitted frame at page boundaries."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .config import CardConfig
 from .layouts import Grant, Kind, Length, Segment
 
-__all__ = ["Segmenter"]
+__all__ = ["Segmenter", "segments"]
+
+
+def segments(config: CardConfig, length: int, first: int | None) -> Iterator[dict[str, Any]]:
+    """Yield the segments of a frame: what :class:`Segmenter` makes of its grant.
+
+    Parameters
+    ----------
+    config : :class:`CardConfig`
+    length : :class:`int`
+        Bytes of the frame.
+    first : :class:`int`, optional
+        Where in the queue's open page it starts; None if it starts in a new page.
+    """
+    for done in range(0, length, config.page_bytes):
+        size = min(length - done, config.page_bytes)
+        start = first or 0
+        last = start + -(-size // config.chunk_bytes) - 1
+        yield {"length": size, "opens": int(first is None), "first": start, "last": last,
+               "start": int(done == 0), "end": int(done + size == length),
+               "last_of_page": int(last == config.chunks - 1)}
 
 
 class Segmenter(wiring.Component):

@@ -302,7 +302,7 @@ COUNTERS = (
     ("FRAMES_IN", "frames that ended on the stream, good or bad"),
     ("FRAMES_DELIVERED", "frames whose last completion is visible to the host"),
     ("RETURNS", "tokens accepted"),
-    ("RECYCLED", "pages put back on a recycle ring by returns"),
+    ("RECYCLED", "pages that went back on a recycle ring"),
     *((f"DROP_{cause.name}", _DROP_DOC[cause]) for cause in DropCause),
     *((f"FAULT_{fault.name}", _FAULT_DOC[fault]) for fault in Fault),
 )
@@ -335,7 +335,8 @@ CARD = Block("CARD", "Card-wide, privileged.", 0x0000, 0x1000, "", False, (
              "lets writes that are under way finish, then clears its whole state.",
              Field("reset", 1)),
     _ro("STATUS", 0x20, "What the card is doing.",
-        Field("resetting", 1, "a reset is under way: all but page 0 reads 0 and ignores writes"),
+        Field("resetting", 1, "a reset is under way: all but this block reads 0 and "
+              "ignores writes"),
         Field("idle", 1, "no frame, write or completion is under way")),
     Register("STEERING", 0x24, Access.RW, "Which queue a frame goes to.",
              Field("mode", 2, "0 fixed, 1 round robin"),

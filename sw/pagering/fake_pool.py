@@ -57,9 +57,11 @@ class FakePool:
     low: bool = False
     registered: int = 0
     peak: int = 0
+    """Most pages off the ring since the pool was enabled."""
     under_way: int = 0
     """Segments whose writes are not done."""
     ring: deque[int] = field(default_factory=deque)
+    """Free pages; the first leaves next."""
 
     @property
     def off_ring(self) -> int:
@@ -97,11 +99,20 @@ class FakePages:
         self.chunks = chunks
         self.page_bytes = page_bytes
         self.recycled = 0
+        """Pages put back on a ring."""
         self._low_water_event = low_water_event
 
     def remember(self, before: FakePages) -> None:
         """Take over what no reset clears: generation and last holder of each page."""
         self.pages = [PageState(page.generation, page.holder) for page in before.pages]
+
+    def put(self, index: int, page: int) -> None:
+        """Put a page on a pool's ring, at the end that the policy of this moment says."""
+        pool = self.pools[index]
+        if pool.policy is Policy.FIFO:
+            pool.ring.append(page)
+        else:
+            pool.ring.appendleft(page)
 
     def load(self, slot: int) -> None:
         """Put the pages of a newly registered region on the ring of its pool."""
@@ -111,7 +122,7 @@ class FakePages:
             old = self.pages[page]
             self.pages[page] = PageState(old.generation + 1 & _GENERATION_MASK, old.holder,
                                          on_ring=True)
-            pool.ring.append(page)
+            self.put(row.pool, page)
         pool.registered += self.region_pages
         row.valid, row.loading = True, False
         self.watch(row.pool)
@@ -120,7 +131,7 @@ class FakePages:
         """Take all regions from a pool. Each page begins a new life: old tokens stay dead."""
         pool = self.pools[index]
         pool.ring.clear()
-        pool.registered = pool.peak = 0
+        pool.registered = 0
         for number, row in enumerate(self.slots):
             if row.valid and row.pool == index:
                 for page in range(number * self.region_pages, (number + 1) * self.region_pages):
@@ -135,7 +146,7 @@ class FakePages:
     def pop(self, index: int, queue: int) -> int:
         """Open the next page of a pool for a queue; there must be one."""
         pool = self.pools[index]
-        page = pool.ring.popleft() if pool.policy is Policy.FIFO else pool.ring.pop()
+        page = pool.ring.popleft()
         state = self.pages[page]
         state.generation = (state.generation + 1) & _GENERATION_MASK
         state.on_ring, state.open, state.holder = False, True, queue
@@ -182,7 +193,7 @@ class FakePages:
         if state.outstanding & bits != bits:
             return Fault.RETURN_IDLE
         state.outstanding &= ~bits
-        self.recycled += self._recycle(page)
+        self._recycle(page)
         return None
 
     def pool_of(self, page: int) -> int:
@@ -209,16 +220,16 @@ class FakePages:
         if pool.low and not was:
             self._low_water_event()
 
-    def _recycle(self, page: int) -> bool:
+    def _recycle(self, page: int) -> None:
         state = self.pages[page]
         if state.open or state.filling or state.outstanding or state.on_ring:
-            return False
+            return
         state.on_ring = True
+        self.recycled += 1
         self.held[state.holder] -= 1
         index = self.pool_of(page)
-        self.pools[index].ring.append(page)
+        self.put(index, page)
         self.watch(index)
-        return True
 
     @staticmethod
     def _bits(first: int, last: int) -> int:

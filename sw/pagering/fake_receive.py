@@ -1,8 +1,9 @@
 """The receive path of the in-memory card: steering, admission, placement, completions.
 
 It works on whole frames. The gate judges a frame first, deaf card before anything else; from the
-queue on, the order of decisions is that of ``DropCause``. A frame that is refused takes nothing.
-An open page that a frame does not fit is closed only when that frame is admitted.
+queue on, the order of decisions is that of ``DropCause``. A frame that is refused takes nothing,
+but an open page that it does not fit is closed: it can then come back, and be what the next frame
+needs.
 """
 
 from __future__ import annotations
@@ -62,6 +63,8 @@ class FakeQueue:
     """Completions visible to the host, modulo 2**17."""
     consumed: int = 0
     armed: bool = False
+    armed_past: int = 0
+    """A completion past this index interrupts."""
     fired: bool = False
     delivered: int = 0
     dropped: int = 0
@@ -166,7 +169,10 @@ class FakeReceiver:
              DropCause.QUEUE_QUOTA),
             (segments > room, DropCause.RING_FULL),
         )
-        return next((cause for hit, cause in causes if hit), None)
+        cause = next((cause for hit, cause in causes if hit), None)
+        if cause is not None and not fits:
+            self.close_open_page(queue)
+        return cause
 
     def _place(self, number: int, data: bytes) -> None:
         queue = self.queues[number]
@@ -221,6 +227,7 @@ class FakeReceiver:
         if queue.open_page is not None:
             page, queue.open_page = queue.open_page, None
             self.pages.close(page)
+            self.counters["RECYCLED"] = self.pages.recycled
 
     # Completions and interrupts
 
@@ -239,7 +246,7 @@ class FakeReceiver:
                 if item.end:
                     queue.delivered += 1
                     self.counters["FRAMES_DELIVERED"] += 1
-            if queue.armed:
+            if queue.armed and _past(queue.produced, queue.armed_past):
                 self._fire(line[0].queue)
 
     def consume(self, number: int, index: int) -> None:
@@ -250,8 +257,8 @@ class FakeReceiver:
         """Consume, and interrupt as soon as there is a completion past ``index``."""
         self.consume(number, index)
         queue = self.queues[number]
-        queue.armed, queue.fired = True, False
-        if 0 < queue.produced - index & _INDEX_MASK <= 1 << abi.RING_LOG2_MAX:
+        queue.armed, queue.fired, queue.armed_past = True, False, index
+        if _past(queue.produced, index):
             self._fire(number)
 
     def _fire(self, number: int) -> None:
@@ -287,6 +294,11 @@ class FakeReceiver:
         self.events, self.event_enable = events, enable
         if events & enable and not was:
             self.raised[-1] = True
+
+
+def _past(produced: int, index: int) -> bool:
+    """Return whether there is a completion at or past ``index``, up to a whole ring ahead."""
+    return 0 < produced - index & _INDEX_MASK <= 1 << abi.RING_LOG2_MAX
 
 
 def _lines(completions: list[_Completion]) -> Iterator[list[_Completion]]:

@@ -199,6 +199,8 @@ class FakeRegisters:
                 enable = bool(fields["enable"])
                 if enable and not pool.enabled and not pool.drained:
                     return False
+                if enable and not pool.enabled:
+                    pool.peak = pool.off_ring
                 pool.enabled, pool.policy = enable, Policy(fields["policy"])
                 if not enable:
                     for queue in self.state.queues:
@@ -244,6 +246,8 @@ class FakeRegisters:
                 queue.enabled = False
                 self.state.close_open_page(queue)
             return True
+        elif not queue.drained:
+            return False
         # Pool and ring are looked at when the queue is enabled.
         self._plain["QUEUE", name, index] = fields
         return True
@@ -276,8 +280,8 @@ class FakeRegisters:
         return True
 
     def _deaf(self, offset: int) -> bool:
-        """Return whether a reset is under way and ``offset`` is not in page 0."""
-        return self._resetting > 0 and offset >= abi.POOL.base
+        """Return whether a reset is under way and ``offset`` is not in the card's own block."""
+        return self._resetting > 0 and offset >= abi.REGION.base
 
 
 def _log2(value: int) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vcd.gtkw import GTKWSave
 
-from .runner import TOP
+from .simulators import TOP
 
 __all__ = ["write_view"]
 

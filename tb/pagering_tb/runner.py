@@ -24,15 +24,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .simulators import SimulatorError, build_args, environment, fingerprint, version
+from .simulators import (
+    TOP,
+    SimulatorError,
+    build_args,
+    environment,
+    fingerprint,
+    sources,
+    version,
+)
 
 if TYPE_CHECKING:
     from pagering_hdl.config import CardConfig
 
-__all__ = ["TOP", "Result", "build", "build_verilog", "cache_dir", "simulate",
-           "verilog_text"]
+__all__ = ["Result", "build", "build_verilog", "cache_dir", "simulate", "verilog_text"]
 
-TOP = "pagering_rx"
 _RESULTS = "results.xml"
 _RECIPE = 3
 """Part of every hash; raised when this file changes how things are built."""
@@ -111,6 +117,7 @@ def build(config: CardConfig, simulator: str = "verilator", waves: bool = False)
 def build_verilog(text: str, simulator: str = "verilator", waves: bool = False) -> Path:
     """As :func:`build`, for Verilog whose top is called ``pagering_rx``."""
     variables = environment(simulator)
+    text = sources(text, simulator, waves)
     args = build_args(simulator, waves)
     key = _digest("simulation", text, simulator, str(waves), *args, *fingerprint(simulator))
     where = cache_dir() / "sim" / f"{simulator}-{key}"
@@ -120,7 +127,7 @@ def build_verilog(text: str, simulator: str = "verilator", waves: bool = False) 
             shutil.rmtree(where, ignore_errors=True)
             where.mkdir(parents=True)
             (where / f"{TOP}.v").write_text(text, encoding="utf-8")
-            for library in ("liblz4.a", "libz.a") if waves else ():
+            for library in ("liblz4.a", "libz.a") if waves and simulator == "verilator" else ():
                 (where / library).write_bytes(b"!<arch>\n")  # empty: the headers are all of it
             _compile(where, simulator, waves, args, variables)
             _write_atomically(done, json.dumps({"simulator": simulator, "waves": waves}))
@@ -136,7 +143,8 @@ def _compile(where: Path, simulator: str, waves: bool, args: Sequence[str],
         try:
             runner = get_runner(simulator)
             runner.build(sources=[where / f"{TOP}.v"], hdl_toplevel=TOP, build_dir=where,
-                         build_args=list(args), always=True, waves=waves, log_file=log,
+                         build_args=list(args), always=True, log_file=log,
+                         waves=waves and simulator == "verilator",
                          timescale=("1ns", "1ps"))
         except (RuntimeError, SystemExit) as error:
             raise SimulatorError(f"{simulator} could not build the card; the whole log is in "
@@ -199,7 +207,7 @@ def simulate(where: Path, module: str, *, extra: Mapping[str, str] | None = None
     if waves is not None:
         waves = waves.absolute()
         trace = (["--trace", "--trace-file", str(waves)] if simulator == "verilator"
-                 else [f"+dumpfile_path={waves}", "-fst"])
+                 else [f"+dumpfile_path={waves}"])
     variables = {**environment(simulator), "PYTHONHASHSEED": "0",
                  # The models use names that cocotb 2 has given up; it is not ours to tell.
                  "PYTHONWARNINGS": "ignore::DeprecationWarning", **(extra or {})}
@@ -211,6 +219,7 @@ def simulate(where: Path, module: str, *, extra: Mapping[str, str] | None = None
                 test_module=module, hdl_toplevel=TOP, hdl_toplevel_lang="verilog", build_dir=where,
                 test_dir=run_dir, results_xml=str(results), log_file=log, seed=seed,
                 testcase=testcase, extra_env=dict(variables),
+                waves=waves is not None and simulator == "icarus",
                 test_args=trace if simulator == "verilator" else [],
                 plusargs=trace if simulator == "icarus" else [])
         except (RuntimeError, SystemExit) as error:

@@ -92,6 +92,7 @@ def _prepare(out: Path) -> None:
 def _simulate(options: SimOptions, where: Path, scratch: Path, waves: Path | None, frames: int,
               console: Console) -> dict[str, Any]:
     """Run the simulation and return what it found."""
+    (options.out / "simulation.log").unlink(missing_ok=True)  # of an earlier run
     job, progress, result = (scratch / name for name in ("job.json", "progress", "result.json"))
     progress.touch()
     job.write_text(json.dumps({"options": options.to_json(), "progress": str(progress),

@@ -16,8 +16,12 @@ from pathlib import Path
 
 from pagering.errors import PageringError
 
-__all__ = ["SimulatorError", "build_args", "environment", "fingerprint", "version"]
+__all__ = ["TOP", "SimulatorError", "build_args", "environment", "fingerprint", "sources",
+           "version"]
 
+TOP = "pagering_rx"
+"""Name of the card's module."""
+_DUMPER = "pagering_dump"
 _FST = Path(__file__).resolve().parent / "fst_compression"
 """Headers in the place of liblz4 and zlib, which a machine may not have."""
 # The wheel was built without knowing the compiler: it would pass a precompiled header as an input
@@ -30,13 +34,27 @@ class SimulatorError(PageringError):
     """A simulator is missing, or a build or a run failed."""
 
 
+def sources(text: str, simulator: str, waves: bool) -> str:
+    """Return the design as this simulator takes it."""
+    if simulator == "icarus" and waves:
+        text += f"""
+module {_DUMPER};
+  reg [8*4096-1:0] path;
+  initial if ($value$plusargs("dumpfile_path=%s", path)) begin
+    $dumpfile(path);
+    $dumpvars(0, {TOP});
+  end
+endmodule
+"""
+    return text
+
+
 def build_args(simulator: str, waves: bool) -> list[str]:
     """Return the options of the compiler."""
     if simulator == "icarus":
-        # With a later standard Icarus 11 shows X on combinational outputs at time 0.
-        return ["-g2005"] if not waves else []
+        # Under a later standard, what follows from constants alone would be X until it changes.
+        return ["-g2005", *(["-s", _DUMPER] if waves else [])]
     return [
-        "--assert",  # the design's own properties stop the run
         "-O3", "--x-assign", "0", "--x-initial", "0",  # the same run for the same seed
         # Only ports need to be seen: a fully public model is slower, for nothing.
         "--no-public-flat-rw", "--public-depth", "1",
