@@ -195,12 +195,25 @@ def test_a_frame_that_does_not_fit_closes_the_open_page() -> None:
     assert abi.TOKEN.unpack(host.token(0, 1))["page"] == 1
 
 
-def test_a_refused_frame_does_not_close_the_open_page() -> None:
+def test_a_quota_of_one_page_recovers_from_a_frame_that_does_not_fit() -> None:
     host = Host(chunk_bytes=1024)
     host.regs.queue(0).QUOTA.write(pages=1)
     host.card.inject(bytes(3000))
+    host.give_back(0, host.token(0, 0))
+    assert host.regs.queue(0).HELD.get() == 1, "the open page is the queue's even if empty"
     assert host.card.inject(bytes(2000)) is DropCause.QUEUE_QUOTA
-    assert host.card.inject(bytes(1000)) is None, "the last chunk is still to be had"
+    assert host.regs.queue(0).HELD.get() == 0, "refused, it still closed the page"
+    assert host.card.inject(bytes(2000)) is None
+
+
+def test_a_frame_for_a_queue_that_does_not_run_closes_nothing() -> None:
+    host = Host(chunk_bytes=1024)
+    host.card.inject(bytes(3000))
+    host.steer(63)
+    assert host.card.inject(bytes(2000)) is DropCause.QUEUE_DISABLED
+    host.steer(0)
+    host.card.inject(bytes(1000))
+    assert abi.TOKEN.unpack(host.token(0, 1))["page"] == 0
 
 
 def test_jumbo_takes_whole_pages_and_its_tail_stays_open() -> None:
@@ -227,9 +240,9 @@ def test_queues_never_share_an_open_page() -> None:
 def test_fifo_takes_the_oldest_page_and_lifo_the_newest() -> None:
     for policy, expected in ((abi.Policy.FIFO, 1), (abi.Policy.LIFO, 0)):
         host = Host(region_pages=4)
+        host.regs.pool(0).CONTROL.write(enable=1, policy=policy)
         host.card.inject(b"x")
         host.give_back(0, host.token(0, 0))
-        host.regs.pool(0).CONTROL.write(enable=1, policy=policy)
         host.card.inject(b"x")
         assert abi.TOKEN.unpack(host.token(0, 1))["page"] == expected
 
@@ -384,6 +397,49 @@ def test_enabling_before_drained_is_refused_for_queue_and_pool() -> None:
         assert regs.STATUS.get("drained") == 1
         regs.CONTROL.write(enable=1)
         assert regs.CONTROL.get("enable") == 1
+
+
+def test_a_refused_pool_command_does_not_change_the_policy_either() -> None:
+    host = Host(defer_completions=True)
+    host.card.inject(b"x")
+    host.regs.pool(0).CONTROL.write(enable=0)
+    host.regs.pool(0).CONTROL.write(enable=1, policy=1)
+    assert host.regs.pool(0).CONTROL.word() == 0
+    assert host.fault(Fault.REGISTER_VALUE) == host.faults() == 1
+
+
+def test_ring_and_pool_of_a_queue_are_locked_until_it_is_drained() -> None:
+    host = Host(defer_completions=True)
+    host.card.inject(b"x")
+    regs = host.regs.queue(0)
+    names = ("POOL", "RING_LOW", "RING_HIGH", "RING_SIZE")
+    before = [getattr(regs, name).word() for name in names]
+    for tried in range(2):
+        for name in names:
+            getattr(regs, name).write_word(0)
+        assert host.fault(Fault.REGISTER_VALUE) == host.faults() == 4 * (tried + 1)
+        assert [getattr(regs, name).word() for name in names] == before
+        regs.CONTROL.write(enable=0)
+    regs.QUOTA.write(pages=3)
+    assert regs.QUOTA.get() == 3, "may change at any time"
+    host.card.release_completions()
+    regs.RING_SIZE.write(log2=7)
+    assert regs.RING_SIZE.get() == 7
+
+
+def test_peak_counts_since_the_pool_was_enabled() -> None:
+    host = Host()
+    for _ in range(3):
+        host.card.inject(b"x")
+    host.give_back(0, host.token(0, 0), host.token(0, 1))
+    assert host.pool("PEAK") == 3
+    host.regs.pool(0).CONTROL.write(enable=0)
+    assert host.pool("PEAK") == 3
+    host.regs.pool(0).CONTROL.write(enable=1)
+    assert host.pool("PEAK") == 1, "one page is still out"
+    for _ in range(2):
+        host.card.inject(b"x")
+    assert host.pool("PEAK") == 3
 
 
 def test_write_only_registers_read_as_zero_and_scratch_holds_its_value() -> None:

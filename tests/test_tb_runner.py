@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,8 @@ def test_parallel_builds_are_made_once(own_cache: Path, monkeypatch: pytest.Monk
 def test_waves_and_failures(tmp_path: Path) -> None:
     where = build_verilog(writer_verilog(64), waves=True)
     waves = tmp_path / "run.fst"
-    result = simulate(where, "benches.failing", run_dir=tmp_path, waves=waves)
+    result = simulate(where, "benches.failing", run_dir=tmp_path, waves=waves,
+                      testcase="passes,fails")
     assert waves.stat().st_size > 100
     assert not result.ok
     assert set(result.failed) == {"fails"}
@@ -84,6 +86,15 @@ def test_waves_and_failures(tmp_path: Path) -> None:
         result.check()
     assert "what the test found" in str(caught.value)
     assert str(tmp_path / "simulation.log") in str(caught.value)
+
+
+@pytest.mark.slow
+def test_assertions_of_the_design_end_the_run(writer_build: Callable[[int], Path],
+                                              tmp_path: Path) -> None:
+    result = simulate(writer_build(64), "benches.failing", run_dir=tmp_path,
+                      testcase="breaks_an_assertion")
+    assert not result.ok
+    assert "Assertion failed in pagering_rx" in result.failed["assertion"]
 
 
 def test_a_run_without_tests_is_not_ok() -> None:

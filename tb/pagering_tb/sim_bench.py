@@ -186,7 +186,7 @@ def _write(path: Path, rows: Sequence[Row]) -> None:
 def _table(rows: Sequence[Row]) -> Table:
     table = Table(title="Cycles per frame, completions and page returns included",
                   caption="bursts, bytes and returns: per frame", box=box.SIMPLE_HEAD,
-                  padding=(0, 0, 0, 1), pad_edge=False)
+                  padding=0)
     for name in ("bus", "chunk", "frame", "latency", "cycles", "ideal", "ratio", "bar", "",
                  "bursts", "bytes", "returns"):
         table.add_column(name, justify="right", no_wrap=True)

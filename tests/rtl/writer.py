@@ -8,7 +8,7 @@ and make the master break a rule on purpose, so that a test can see the models o
 offset    register
 ========  ======================================================================================
 ``0x00``  reads 0x50475247
-``0x04``  holds any value
+``0x04``  holds any value; 0xDEAD breaks an assertion of the design
 ``0x08``  address of the next burst, low half (a write also clears the counts of responses)
 ``0x0C``  address of the next burst, high half
 ``0x10``  bits 7:0 beats per burst less one; bit 8: ``WLAST`` inverted; bit 9: FIXED bursts
@@ -23,9 +23,11 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.back import verilog
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, ResetSignal, Signal
+from amaranth.hdl import Assert, Cat, ClockDomain, ClockSignal, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
+from pagering_hdl.generate import plain
 
 __all__ = ["Writer", "writer_verilog"]
 
@@ -78,6 +80,7 @@ class Writer(wiring.Component):  # type: ignore[misc]
         with m.If(self.m_axi_bvalid):
             m.d.sync += [responses.eq(responses + 1),
                          errors.eq(errors + (self.m_axi_bresp != 0))]
+        m.d.sync += Assert(scratch != 0xDEAD)
         self._bursts(m, address, beats, wrong_last, fixed)
         self._register_writes(m, {1: scratch, 2: address[:32], 3: address[32:],
                                   4: Cat(beats, wrong_last, fixed), 6: self.irq},
@@ -152,5 +155,5 @@ class Writer(wiring.Component):  # type: ignore[misc]
 
 def writer_verilog(bus_bits: int = 64, queues: int = 1, in_flight: int = 64) -> str:
     """Return the stand-in card as Verilog, under the card's module name."""
-    return str(verilog.convert(Writer(bus_bits, queues, in_flight), name="pagering_rx",
-                               emit_src=False))
+    return plain(verilog.convert(Writer(bus_bits, queues, in_flight), name="pagering_rx",
+                                 emit_src=False))

@@ -1,0 +1,249 @@
+"""The card and its software twin, step by step: after each step every register agrees.
+
+One random scenario, drawn from the seed in the environment: frames, returns true and forged,
+queues and pools that come and go, limits. The card is left to finish after each step; then all
+registers, the interrupt lines and the completion rings of both are compared.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+
+import cocotb
+from cocotb.handle import HierarchyObject
+from cocotbext.axi import AxiStreamFrame
+
+from pagering import abi
+from pagering.abi import Access
+from pagering.errors import CardError
+from pagering.fake import FakeCard
+from pagering.fake_memory import FakeMemory
+from pagering_tb.host_memory import DmaBlock
+
+from .rig import Rig
+
+STEPS = int(os.environ.get("PAGERING_TWIN_STEPS", "600"))
+RING_LOG2 = 6
+
+
+class Pair:
+    """Both cards, driven alike."""
+
+    def __init__(self, rig: Rig) -> None:
+        cfg = rig.config
+        self.rig, self.cfg, self.rng = rig, cfg, rig.rng
+        self.twin = FakeCard(
+            queues=cfg.queues, pools=cfg.pools, regions=cfg.regions,
+            region_pages=cfg.region_pages, page_bytes=cfg.page_bytes,
+            chunk_bytes=cfg.chunk_bytes, bus_bytes=cfg.bus_bytes, frame_bytes=cfg.max_frame,
+            burst_bytes=cfg.burst_bytes)
+        self.rings: list[tuple[DmaBlock, FakeMemory]] = []
+        self.regions: dict[int, tuple[DmaBlock, FakeMemory]] = {}
+        self.seen: list[tuple[int, int]] = []
+        """(queue, token) of every completion so far."""
+        self.heads = [0] * cfg.queues
+        self.used: set[int] = set()
+        """Slots written."""
+
+    async def write(self, block: abi.Block, name: str, index: int = 0, **fields: int) -> None:
+        values = {key.rstrip("_"): value for key, value in fields.items()}
+        await self.poke(block.address(name, index), block[name].pack(**values))
+
+    async def poke(self, offset: int, value: int) -> None:
+        await self.rig.poke(offset, value)
+        self.twin.write32(offset, value)
+
+    async def register(self, slot: int, pool: int) -> None:
+        size = 1 << self.cfg.region_log2
+        pair = self.rig.bench.memory.allocate(size, size), self.twin.allocate(size, size)
+        await self.rig.flush()
+        for card, memory in ((self.rig.bench.transport.write32_async, pair[0]),
+                             (self._twin_write, pair[1])):
+            await card(abi.CARD.address("REGION_HIGH"), memory.address >> 32)
+            await card(abi.REGION.address("REGION", slot), abi.REGION["REGION"].pack(
+                valid=1, pool=pool, address=memory.address >> 12 & 0xFFFFF))
+        if slot not in self.used:
+            self.regions[slot] = pair
+            self.used.add(slot)
+        await self.rig.bench.cycles(4 * self.cfg.region_pages + 20)
+
+    async def _twin_write(self, offset: int, value: int) -> None:
+        self.twin.write32(offset, value)
+
+    async def open_queue(self, queue: int, pool: int) -> None:
+        pair = self.rings[queue] if queue < len(self.rings) else (
+            self.rig.bench.memory.allocate(16 << RING_LOG2),
+            self.twin.allocate(16 << RING_LOG2))
+        if queue == len(self.rings):
+            self.rings.append(pair)
+        await self.rig.flush()
+        if not self.twin.state.queues[queue].drained:
+            return
+        for memory in pair:
+            memory.view[:] = bytes(len(memory.view))
+        self.heads[queue] = 0
+        for card, memory in ((self.rig.bench.transport.write32_async, pair[0]),
+                             (self._twin_write, pair[1])):
+            await card(abi.QUEUE.address("RING_LOW", queue), memory.address & 0xFFFF_F000)
+            await card(abi.QUEUE.address("RING_HIGH", queue), memory.address >> 32)
+        await self.write(abi.QUEUE, "RING_SIZE", queue, log2=RING_LOG2)
+        await self.write(abi.QUEUE, "POOL", queue, index_=pool)
+        await self.write(abi.QUEUE, "CONTROL", queue, enable=1)
+
+    async def frame(self, data: bytes, bad: bool = False, hole: bool = False) -> None:
+        keep = [1] * len(data)
+        if hole and len(data) > 2:
+            keep[0] = 0
+        await self.rig.bench.send_raw(AxiStreamFrame(
+            data, tkeep=keep, tuser=[0] * (len(data) - 1) + [1] if bad else 0))
+        self.twin.inject(data, bad=bad, malformed=hole and len(data) > 2)
+
+    def collect(self) -> None:
+        """Note the tokens of new completions, as the twin shows them."""
+        for queue, state in enumerate(self.twin.state.queues):
+            while self.heads[queue] != state.produced:
+                at = (self.heads[queue] & (1 << RING_LOG2) - 1) * 16
+                self.seen.append((queue, int.from_bytes(
+                    self.rings[queue][1].view[at:at + 4], "little")))
+                self.heads[queue] = self.heads[queue] + 1 & (1 << abi.CONSUMER_BITS) - 1
+
+    async def compare(self, what: str, whole: bool) -> None:
+        counts = {"": 1, "regions": self.cfg.regions, "pools": self.cfg.pools,
+                  "queues": self.cfg.queues}
+        for block in abi.BLOCKS:
+            for register in block:
+                fixed = register.access is Access.WO or register.name in (
+                    "REGION_HIGH", "RING_LOW", "RING_HIGH")
+                quick = register.access is Access.RO or register.name == "CONTROL"
+                if fixed or not (whole or (quick and not register.name.startswith(
+                        ("CAP_", "ID", "VERSION")))):
+                    continue
+                for index in range(counts[block.count]):
+                    offset = block.address(register.name, index)
+                    card = await self.rig.bench.transport.read32_async(offset)
+                    twin = self.twin.read32(offset)
+                    if block is abi.REGION:
+                        card, twin = card & 0xFFF, twin & 0xFFF
+                    assert card == twin, (
+                        f"after {what}: {block.name}.{register.name} {index} is {card:#x} on the "
+                        f"card and {twin:#x} on the twin")
+        state = self.twin.state
+        lines = sum(queue.fired << n for n, queue in enumerate(state.queues))
+        lines |= bool(state.events & state.event_enable) << self.cfg.queues
+        assert int(self.rig.dut.irq.value) == lines, f"after {what}: interrupt lines"
+        for queue, (card_ring, twin_ring) in enumerate(self.rings):
+            assert card_ring.view == twin_ring.view, f"after {what}: ring of queue {queue}"
+
+
+async def step(pair: Pair) -> str:
+    """Do one random thing to both; return what it was."""
+    rng, cfg, seen = pair.rng, pair.cfg, pair.seen
+    queue, pool = rng.randrange(cfg.queues), rng.randrange(cfg.pools)
+    outstanding = [(q, value) for q, value in seen[-200:]]
+    kind = rng.choices(
+        ("frame", "return", "forge", "near", "consume", "arm", "queue", "pool", "limits",
+         "low water", "retire", "register", "steer", "frame limits", "receive", "locked", "events",
+         "bad access"),
+        (60, 40, 3, 8, 12, 6, 4, 2, 3, 2, 1, 3, 3, 1, 1, 2, 2, 1))[0]
+    if kind == "frame":
+        length = rng.choice((rng.randint(1, 64), rng.randint(1, 2000), rng.randint(1, 9700),
+                             cfg.page_bytes, cfg.chunk_bytes))
+        length = min(length, 9700)
+        bad, hole = rng.random() < 0.05, rng.random() < 0.03
+        await pair.frame(rng.randbytes(length), bad, hole)
+        kind += f" of {length}"
+    elif kind in ("return", "near") and outstanding:
+        for q, value in rng.sample(outstanding, min(len(outstanding), rng.randint(1, 4))):
+            if kind == "near":
+                value ^= 1 << rng.randrange(32)
+                q = queue if rng.random() < 0.3 else q
+            elif (q, value) in seen:
+                seen.remove((q, value))
+            await pair.poke(pair.rig.window(q) + 4 * rng.randrange(512), value)
+    elif kind == "forge":
+        await pair.poke(pair.rig.window(queue), rng.getrandbits(32))
+    elif kind == "consume":
+        for q in range(cfg.queues):
+            await pair.write(abi.USER, "CONSUMED", q, index_=pair.heads[q])
+    elif kind == "arm":
+        await pair.write(abi.USER, "ARM", queue, index_=pair.heads[queue])
+    elif kind == "queue":
+        if pair.twin.state.queues[queue].enabled:
+            await pair.write(abi.QUEUE, "CONTROL", queue, enable=0)
+        else:
+            await pair.open_queue(queue, rng.randrange(cfg.pools))
+    elif kind == "pool":
+        await pair.write(abi.POOL, "CONTROL", pool, enable=int(rng.random() < 0.7),
+                         policy=rng.randrange(2))
+    elif kind == "limits":
+        few = rng.random() < 0.4
+        await pair.write(abi.POOL, "LIMIT", pool, pages=rng.randrange(12) if few else 65536)
+        await pair.write(abi.QUEUE, "QUOTA", queue, pages=rng.randrange(6) if few else 65536)
+    elif kind == "low water":
+        enter = rng.randrange(9)
+        await pair.write(abi.POOL, "LOW_WATER", pool, enter=enter, exit=enter + rng.randrange(5))
+    elif kind == "retire":
+        await pair.write(abi.POOL, "CONTROL", pool, enable=0)
+        await pair.rig.flush()
+        await pair.write(abi.POOL, "RETIRE", pool, retire=rng.randrange(2))
+        await pair.rig.bench.cycles(4 * cfg.pages // 2 + 100)
+        pair.used = {n for n, row in enumerate(pair.twin.state.pages.slots) if row.valid}
+        await pair.write(abi.POOL, "CONTROL", pool, enable=1)
+    elif kind == "register":
+        await pair.register(rng.randrange(cfg.regions), pool)
+    elif kind == "steer":
+        await pair.write(abi.CARD, "STEERING", mode=rng.choice((0, 0, 1, 1, 2)),
+                         queue=rng.choice((queue, queue, 63)), last=rng.randrange(cfg.queues))
+    elif kind == "frame limits":
+        await pair.write(abi.CARD, "FRAME_LIMITS", minimum=rng.choice((1, 1, 60)),
+                         maximum=rng.choice((1518, 0xFFFF, 0xFFFF)))
+    elif kind == "receive":
+        await pair.write(abi.CARD, "CONTROL", receive=int(rng.random() < 0.8))
+    elif kind == "locked":
+        if not pair.twin.state.queues[queue].drained:
+            await pair.write(abi.QUEUE, rng.choice(("POOL", "RING_LOW", "RING_SIZE")), queue)
+    elif kind == "events":
+        await pair.write(abi.CARD, "EVENTS", low_water=1, fault=rng.randrange(2))
+        await pair.write(abi.CARD, "EVENT_ENABLE", low_water=rng.randrange(2),
+                         fault=rng.randrange(2))
+    elif kind == "bad access":
+        await pair.poke(rng.choice((0, 0x3FC, 0x1FFC, 0x2FFC, 0x3014)), rng.getrandbits(32))
+        for read in (pair.rig.bench.transport.read32_async, pair.twin.read32):
+            try:
+                answer = read(0x3FC)
+                if not isinstance(answer, int):
+                    await answer
+            except CardError:
+                continue
+            raise AssertionError("a read of no register was answered")
+    return kind
+
+
+@cocotb.test()
+async def card_and_twin_agree_after_every_step(dut: HierarchyObject) -> None:
+    seed = int(os.environ.get("PAGERING_TWIN_SEED", "1"))
+    rig = Rig(dut, seed=seed, latency=2)
+    await rig.start()
+    pair = Pair(rig)
+    pair.rng = random.Random(seed)
+    for slot in range(2):
+        await pair.register(slot, slot % rig.config.pools)
+    for pool in range(rig.config.pools):
+        await pair.write(abi.POOL, "CONTROL", pool, enable=1, policy=pool % 2)
+    for queue in range(rig.config.queues):
+        await pair.open_queue(queue, queue % 2)
+    await pair.write(abi.CARD, "CONTROL", receive=1)
+    await rig.settle()
+    for number in range(STEPS):
+        what = await step(pair)
+        await rig.settle()
+        pair.collect()
+        await pair.compare(f"step {number}, {what}", number % 10 == 0)
+    for slot in pair.used:
+        card, twin = pair.regions[slot]
+        assert card.view == twin.view, f"memory of region {slot}"
+    counters = {name: await rig.get(abi.CARD, name) for name, _ in abi.COUNTERS}
+    dut._log.warning("reached: %s", {name: n for name, n in counters.items() if n})
+    assert not rig.bench.problems()
+    assert not pair.twin.stray_writes
