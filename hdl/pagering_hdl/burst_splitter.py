@@ -76,12 +76,13 @@ class BurstSplitter(wiring.Component):
 
     def __init__(self, config):
         self.config = config
+        self.sent = Signal(Length)
         super().__init__()
 
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        job, line, sent = Signal(LineJob), Signal(), Signal(Length)
+        job, line, sent = Signal(LineJob), Signal(), self.sent
         left, room, size = Signal(Length), Signal(Length), Signal(Length)
         address, beats = Signal(64), Signal(9)
         last, write, go = Signal(), Signal(), Signal()

@@ -253,6 +253,8 @@ class Engine(wiring.Component):
         m.d.comb += [
             lifecycle.pools.allowed.eq(1), lifecycle.queues.allowed.eq(queue.allowed),
             user.restart.eq(starts & ~already), user.restart_index.eq(queue.set_index),
+            self._interrupts.restart.eq(user.restart),
+            self._interrupts.restart_index.eq(queue.set_index),
             queue.armed.eq(self._interrupts.armed), queue.fired.eq(self._interrupts.fired),
             pool.low.eq(monitor.low), monitor.runs.eq(admission.pool_runs),
             regions.high.eq(card.region_high.address), regions.valid.eq(self._regions.valid),

@@ -29,8 +29,9 @@ class Interrupts(wiring.Component):
     Members
     -------
     visible : :py:`In(Visible)`
-        The start of a queue disarms its interrupt and sets its index back.
     arm : :py:`In(Arm)`
+    restart : :py:`In(1)`, restart_index : :py:`In(Index)`
+        Event: the host enables a queue. Its interrupt is disarmed, and its index set back.
     produced : :py:`In(Lookup(Index, RingIndex))`
         Index up to which a queue's completions are visible.
     armed, fired : :py:`Out(queues)`
@@ -41,6 +42,7 @@ class Interrupts(wiring.Component):
         self.queues = queues
         super().__init__({
             "visible": In(Visible), "arm": In(Arm), "produced": In(Lookup(Index, RingIndex)),
+            "restart": In(1), "restart_index": In(Index),
             "armed": Out(queues), "fired": Out(queues),
         })
 
@@ -49,7 +51,9 @@ class Interrupts(wiring.Component):
         m.submodules.produced_table = produced = StateTable(RingIndex, depth=self.queues, reads=2)
         m.submodules.targets = targets = StateTable(RingIndex, depth=self.queues)
         visible, arm = self.visible, self.arm
-        wiring.connect(m, wiring.flipped(self.produced), produced.read[1])
+        # The mark of a start comes behind frames, but the host may arm at once: until the mark is
+        # here, nothing of the queue's ring is visible, whatever the table says of its past.
+        fresh = Signal(self.queues)
         starts = visible.valid & (visible.kind == Kind.START_QUEUE)
         moves = visible.valid & (visible.kind == Kind.SEGMENT)
         m.d.comb += [
@@ -58,18 +62,20 @@ class Interrupts(wiring.Component):
             produced.read[0].addr.eq(arm.queue),
             targets.write.en.eq(arm.valid), targets.write.addr.eq(arm.queue),
             targets.write.data.eq(arm.index), targets.read[0].addr.eq(visible.index),
+            produced.read[1].addr.eq(self.produced.addr),
+            self.produced.data.eq(Mux(fresh.bit_select(self.produced.addr, 1), 0,
+                                      produced.read[1].data)),
         ]
         # Where arming and a completion meet in one cycle, arming sees the completion.
         now = Signal(RingIndex)
-        m.d.comb += now.eq(Mux(moves & (visible.index == arm.queue), visible.produced,
-                               produced.read[0].data))
+        m.d.comb += now.eq(Mux(moves & (visible.index == arm.queue), visible.produced, Mux(
+            fresh.bit_select(arm.queue, 1), 0, produced.read[0].data)))
         with m.If(moves & self.armed.bit_select(visible.index, 1)
                   & _past(visible.produced, targets.read[0].data)):
             m.d.sync += [self.armed.bit_select(visible.index, 1).eq(0),
                          self.fired.bit_select(visible.index, 1).eq(1)]
         with m.If(starts):
-            m.d.sync += [self.armed.bit_select(visible.index, 1).eq(0),
-                         self.fired.bit_select(visible.index, 1).eq(0)]
+            m.d.sync += fresh.bit_select(visible.index, 1).eq(0)
         # An interrupt that is armed again must be seen to fall before it rises: it fires a cycle
         # later at the earliest.
         late = Signal(Arm)
@@ -77,6 +83,10 @@ class Interrupts(wiring.Component):
         with m.If(late.valid & self.armed.bit_select(late.queue, 1)):
             m.d.sync += [self.armed.bit_select(late.queue, 1).eq(0),
                          self.fired.bit_select(late.queue, 1).eq(1)]
+        with m.If(self.restart):
+            m.d.sync += [fresh.bit_select(self.restart_index, 1).eq(1),
+                         self.armed.bit_select(self.restart_index, 1).eq(0),
+                         self.fired.bit_select(self.restart_index, 1).eq(0)]
         with m.If(arm.valid):
             m.d.sync += [self.armed.bit_select(arm.queue, 1).eq(1),
                          self.fired.bit_select(arm.queue, 1).eq(0)]

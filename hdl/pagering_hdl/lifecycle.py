@@ -39,6 +39,7 @@ class Switchboard(wiring.Component):
 
     def __init__(self, count, *, start, fence):
         self.count, self.start, self.fence = count, start, fence
+        self.due = Signal(count)
         super().__init__({
             "set": In(1), "index": In(Index), "enable": In(1), "allowed": In(1),
             "refused": Out(1),
@@ -49,7 +50,7 @@ class Switchboard(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        due = Signal(self.count)
+        due = self.due
         on = self.enabled.bit_select(self.index, 1)
         drained = self.drained.bit_select(self.index, 1)
         m.d.comb += self.refused.eq(self.set & self.enable & ~on & ~(self.allowed & drained))

@@ -1,0 +1,223 @@
+"""AddressDecoder and RegisterWindow against the contract: what there is and what is refused."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from hdl_axi_lite import Manager
+from hdl_streams import clocked, collect, config, simulate
+from pagering import abi
+from pagering_hdl.axi_lite import BLOCKS, AddressDecoder, RegisterWindow
+
+CARD = config(queues=3, pools=2, pages=32, region_pages=8)
+COUNTS = {"": 1, "regions": 4, "pools": 2, "queues": 3}
+OKAY, SLVERR = 0, 2
+
+
+def contract():
+    """Return what the contract says of every address that means something."""
+    known = {}
+    for name, block in BLOCKS.items():
+        for index in range(COUNTS[block.count]):
+            for register in block:
+                known[block.address(register.name, index)] = (
+                    name, index, register.offset, True, register.access is not abi.Access.RO)
+    for queue in range(3):
+        base = abi.USER.base + abi.USER.stride * queue
+        for offset in range(abi.RETURN_WINDOW, abi.RETURN_WINDOW + abi.RETURN_WINDOW_BYTES, 4):
+            known[base + offset] = ("user", queue, offset, False, True)
+    return known
+
+
+def test_decodes_what_the_contract_says_and_nothing_else():
+    dut, known = AddressDecoder(CARD), contract()
+    rng = random.Random(1)
+    addresses = {*range(0, 0x1100, 4), *range(0x2000, 0x2100, 4), *range(0x3000, 0x3020, 4),
+                 *(known if len(known) < 400 else rng.sample(sorted(known), 400)),
+                 *(address + rng.randrange(1, 4) for address in rng.sample(sorted(known), 100)),
+                 *(rng.randrange(1 << 20) for _ in range(300)),
+                 0x8000, 0x8008, 0x9000, 0x9FFC, 0xFFFFC, 0x3FFC, 0x37FC}
+
+    async def bench(ctx):
+        for address in sorted(addresses):
+            ctx.set(dut.address, address)
+            flags = ctx.get(dut.readable), ctx.get(dut.writable)
+            if address not in known:
+                assert flags == (0, 0), hex(address)
+                continue
+            name, index, offset, readable, writable = known[address]
+            assert flags == (readable, writable), hex(address)
+            assert [block for block in BLOCKS if ctx.get(getattr(dut, block))] == [name]
+            assert (ctx.get(dut.index), ctx.get(dut.offset)) == (index, offset)
+    simulate(clocked(dut), bench)
+
+
+def window():
+    dut = RegisterWindow(CARD)
+    return dut, Manager(dut.bus)
+
+
+async def be_ready(ctx, dut):
+    for name in BLOCKS:
+        ctx.set(getattr(dut, name).ready, 1)
+
+
+def watch(dut, into):
+    """Note every write that reaches a block."""
+    async def bench(ctx):
+        ports = [getattr(dut, name) for name in BLOCKS]
+        ticks = ctx.tick().sample(*(port.write & port.ready for port in ports),
+                                  ports[0].write_index, ports[0].write_offset, ports[0].data)
+        async for _, _, *writes, index, offset, value in ticks:
+            for name, written in zip(BLOCKS, writes, strict=True):
+                if written:
+                    into.append((name, index, offset, value))
+    return bench
+
+
+def test_reads_answer_from_the_block_that_is_asked():
+    dut, bus = window()
+
+    async def bench(ctx):
+        for number, name in enumerate(BLOCKS):
+            ctx.set(getattr(dut, name).value, 0x1000 + number)
+        for number, (name, block) in enumerate(BLOCKS.items()):
+            register = block.registers[0]
+            address = block.address(register.name, COUNTS[block.count] - 1)
+            assert await bus.read(ctx, address) == (0x1000 + number, OKAY)
+            port = getattr(dut, name)
+            assert ctx.get(port.read_index) == COUNTS[block.count] - 1
+            assert ctx.get(port.read_offset) == register.offset
+    simulate(dut, bench)
+
+
+def test_writes_reach_their_block_once():
+    dut, bus = window()
+    seen, expected = [], []
+
+    async def bench(ctx):
+        await be_ready(ctx, dut)
+        for name, block in BLOCKS.items():
+            for register in block:
+                if register.access is abi.Access.RO:
+                    continue
+                index = COUNTS[block.count] - 1
+                assert await bus.write(ctx, block.address(register.name, index), len(seen)) == OKAY
+                expected.append((name, index, register.offset, len(expected)))
+        assert await bus.write(ctx, 0x3FFC, 77) == OKAY
+        expected.append(("user", 0, 0xFFC, 77))
+    simulate(dut, bench, background=[watch(dut, seen)])
+    assert seen == expected
+
+
+@pytest.mark.parametrize(("access", "address", "strobe"), [
+    ("write", abi.CARD.address("ID"), 15), ("write", abi.CARD.address("SCRATCH"), 7),
+    ("write", abi.CARD.address("SCRATCH"), 0), ("write", abi.CARD.address("SCRATCH") + 2, 15),
+    ("write", 0xFF0, 15), ("write", abi.POOL.address("LIMIT", 2), 15),
+    ("write", abi.QUEUE.address("QUOTA", 3), 15), ("write", 0x3802, 15), ("write", 0x3010, 15),
+    ("write", abi.USER.address("CONSUMED", 3), 15), ("write", 0x9800, 15), ("read", 0xFF0, 15),
+    ("read", 0x3800, 15), ("read", abi.POOL.address("LIMIT", 2), 15), ("read", 0xFFFFC, 15),
+    ("write", abi.REGION.address("REGION", 4), 15), ("read", 0x2003, 15)])
+def test_refuses(access, address, strobe):
+    """SLVERR, nothing written, one REGISTER_ACCESS."""
+    dut, bus = window()
+    writes, refusals = [], []
+
+    async def bench(ctx):
+        await be_ready(ctx, dut)
+        for name in BLOCKS:
+            ctx.set(getattr(dut, name).value, 0xFFFF)
+        if access == "write":
+            assert await bus.write(ctx, address, 1, strobe) == SLVERR
+        else:
+            assert await bus.read(ctx, address) == (0, SLVERR)
+        await ctx.tick()
+    simulate(dut, bench, background=[watch(dut, writes), collect(dut.refusal, refusals)])
+    assert writes == []
+    assert [refusal["fault"] for refusal in refusals] == [abi.Fault.REGISTER_ACCESS]
+
+
+def test_a_write_waits_for_its_block():
+    dut, bus = window()
+    seen = []
+
+    async def bench(ctx):
+        assert await bus.write(ctx, 0x3800, 5) == OKAY
+        assert seen == [("user", 0, 0x800, 5)]
+
+    async def block(ctx):
+        await ctx.tick().repeat(10)
+        assert ctx.get(dut.user.write)
+        assert not ctx.get(dut.bus.awready | dut.bus.wready)
+        ctx.set(dut.user.ready, 1)
+    simulate(dut, bench, block, background=[watch(dut, seen)])
+
+
+def test_in_a_reset_only_the_cards_page_is_there():
+    dut, bus = window()
+    writes, refusals = [], []
+
+    async def bench(ctx):
+        await be_ready(ctx, dut)
+        ctx.set(dut.closed, 1)
+        for name in BLOCKS:
+            ctx.set(getattr(dut, name).value, 9)
+        for name, block in BLOCKS.items():
+            register = next(r for r in block if r.access is not abi.Access.RO)
+            address = block.address(register.name)
+            assert await bus.write(ctx, address, 1) == OKAY
+            assert await bus.read(ctx, address) == (9 if name == "card" else 0, OKAY)
+    simulate(dut, bench, background=[watch(dut, writes), collect(dut.refusal, refusals)])
+    assert [name for name, *_ in writes] == ["card"]
+    assert refusals == []
+
+
+def test_responses_wait_and_stay():
+    """A manager that takes its time sees the same answer; reads and writes do not disturb it."""
+    dut, _ = window()
+
+    async def bench(ctx):
+        bus = dut.bus
+        await be_ready(ctx, dut)
+        ctx.set(dut.card.value, 0x1234)
+        for signal in (bus.awvalid, bus.wvalid, bus.arvalid):
+            ctx.set(signal, 1)
+        ctx.set(bus.wstrb, 15)
+        ctx.set(bus.awaddr, abi.CARD.address("ID"))
+        await ctx.tick().repeat(3)
+        for _ in range(5):
+            ctx.set(dut.card.value, 0)
+            assert ctx.get(bus.bvalid & bus.rvalid)
+            assert ctx.get(bus.bresp).value == SLVERR
+            assert ctx.get(bus.rdata) == 0x1234
+            assert not ctx.get(bus.awready | bus.wready | bus.arready)
+            await ctx.tick()
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("first", ["aw", "w"])
+def test_address_and_data_may_come_apart(first):
+    dut, _ = window()
+    seen = []
+
+    async def bench(ctx):
+        bus = dut.bus
+        await be_ready(ctx, dut)
+        ctx.set(bus.wstrb, 15)
+        ctx.set(bus.awaddr, abi.CARD.address("SCRATCH"))
+        ctx.set(bus.bready, 1)
+        ctx.set(getattr(bus, f"{first}valid"), 1)
+        await ctx.tick().repeat(4)
+        assert seen == []
+        assert not ctx.get(bus.bvalid)
+        ctx.set(bus.awvalid, 1)
+        ctx.set(bus.wvalid, 1)
+        await ctx.tick()
+        ctx.set(bus.awvalid, 0)
+        ctx.set(bus.wvalid, 0)
+        assert ctx.get(bus.bvalid)
+        await ctx.tick().repeat(2)
+        assert len(seen) == 1
+    simulate(dut, bench, background=[watch(dut, seen)])

@@ -1,0 +1,69 @@
+"""Deliverer: what each kind of segment delivers and completes, and both or neither at once."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from hdl_streams import clocked, simulate, sink, source
+from pagering_hdl.deliverer import Deliverer
+from pagering_hdl.layouts import Kind
+
+
+def segment(rng, kind):
+    return {"kind": kind, "index": rng.randrange(64), "length": rng.randrange(1, 4097),
+            "start": rng.getrandbits(1), "end": rng.getrandbits(1), "error": rng.getrandbits(1),
+            "last_of_page": rng.getrandbits(1),
+            "token": {"page": rng.getrandbits(16), "first": rng.getrandbits(6),
+                      "last": rng.getrandbits(6), "generation": rng.getrandbits(4)}}
+
+
+def token_word(token):
+    return (token["page"] | token["first"] << 16 | token["last"] << 22
+            | token["generation"] << 28)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_segments(seed):
+    rng = random.Random(seed)
+    dut = Deliverer()
+    sent = [segment(rng, rng.choice((Kind.SEGMENT, Kind.SEGMENT, Kind.CLOSE, Kind.START_QUEUE,
+                                     Kind.FENCE_POOL))) for _ in range(100)]
+    delivered = [s for s in sent if s["kind"] in (Kind.SEGMENT, Kind.CLOSE)]
+    completed = [s for s in sent if s["kind"] is not Kind.CLOSE]
+    deliveries, entries = [], []
+    simulate(clocked(dut), source(dut.written, sent, rng),
+             sink(dut.deliveries, deliveries, len(delivered), random.Random(seed + 1)),
+             sink(dut.entries, entries, len(completed), random.Random(seed + 2)))
+    for got, wanted in zip(deliveries, delivered, strict=True):
+        closes = wanted["kind"] is Kind.CLOSE
+        assert (got["page"], got["none"]) == (wanted["token"]["page"], closes)
+        assert got["closes"] == (closes or wanted["last_of_page"])
+        if not closes:
+            assert (got["first"], got["last"]) == (wanted["token"]["first"],
+                                                   wanted["token"]["last"])
+    for got, wanted in zip(entries, completed, strict=True):
+        assert (got["kind"], got["index"]) == (wanted["kind"], wanted["index"])
+        completion = got["completion"]
+        assert completion["token"] == token_word(wanted["token"])
+        for name in ("length", "start", "end", "last_of_page"):
+            assert completion[name] == wanted[name]
+        assert completion["write_error"] == wanted["error"]
+        assert not any(completion[name] for name in ("hash", "checksum", "_reserved", "phase"))
+
+
+@pytest.mark.parametrize("deliveries", [0, 1])
+@pytest.mark.parametrize("entries", [0, 1])
+def test_a_segment_is_delivered_and_completed_in_one_cycle_or_waits(deliveries, entries):
+    dut = Deliverer()
+
+    async def bench(ctx):
+        ctx.set(dut.written.valid, 1)
+        ctx.set(dut.deliveries.ready, deliveries)
+        ctx.set(dut.entries.ready, entries)
+        both = deliveries and entries
+        assert ctx.get(dut.written.ready) == both
+        for stream in (dut.deliveries, dut.entries):
+            assert ctx.get(stream.valid & stream.ready) == both
+    simulate(clocked(dut), bench)

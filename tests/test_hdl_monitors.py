@@ -1,0 +1,164 @@
+"""PoolMonitor: hysteresis and one event for each fall. Counters: each event under its own name."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from amaranth.hdl import Signal
+
+from hdl_streams import collect, mirror, simulate
+from pagering import abi
+from pagering_hdl.counters import CardCounters, QueueCounters
+from pagering_hdl.layouts import Kind
+from pagering_hdl.pool_monitor import PoolMonitor
+
+WRAP = 1 << 17
+
+
+class Pools:
+    """The tables that the monitor reads."""
+
+    def __init__(self, free, enter, leave):
+        self.free, self.enter, self.leave = list(free), list(enter), list(leave)
+        self.news = Signal(16)
+
+    def tables(self, dut):
+        def row(table, n):
+            return table[n] if n < len(table) else 0
+        return [mirror(dut.counts, lambda n: {"pushed": (row(self.free, n) + WRAP - 5) % WRAP},
+                       self.news),
+                mirror(dut.granted, lambda n: WRAP - 5, self.news),
+                mirror(dut.thresholds, lambda n: {"enter": row(self.enter, n),
+                                                  "exit": row(self.leave, n)}, self.news)]
+
+
+@pytest.mark.parametrize(("enter", "leave"), [(3, 6), (0, 0), (3, 2), (3, 3), (0, 9)])
+def test_hysteresis_of_one_pool(enter, leave):
+    """Low at or below ``enter``; not low again before ``exit``, and never at or below ``enter``."""
+    dut, pools = PoolMonitor(1), Pools([10], [enter], [leave])
+    events, falls = [], []
+
+    async def bench(ctx):
+        await ctx.tick().repeat(3)
+        ctx.set(dut.runs, 1)
+        low = False
+        walk = [*range(10, -1, -1), *range(11), 4, 3, 2, 3, 4, 5, 6, 7, 3, 6, 3, 0, 10]
+        for step, free in enumerate(walk):
+            pools.free[0] = free
+            ctx.set(pools.news, step)
+            await ctx.tick().repeat(4)
+            before, low = low, free <= enter or (low and free < leave)
+            falls.extend([1] if low and not before else [])
+            assert ctx.get(dut.low) == low
+    simulate(dut, bench, background=[collect(dut.fell, events, when=dut.fell)],
+             tables=pools.tables(dut))
+    assert len(events) == len(falls) > 1
+
+
+def test_a_pool_that_does_not_run_is_not_low():
+    dut, pools = PoolMonitor(2), Pools([0, 0], [5, 5], [8, 8])
+
+    async def bench(ctx):
+        await ctx.tick().repeat(10)
+        assert ctx.get(dut.low) == 0
+        ctx.set(dut.runs, 0b10)
+        await ctx.tick().repeat(6)
+        assert ctx.get(dut.low) == 0b10
+        ctx.set(dut.runs, 0)
+        await ctx.tick().repeat(6)
+        assert ctx.get(dut.low) == 0
+    simulate(dut, bench, tables=pools.tables(dut))
+
+
+@pytest.mark.parametrize("count", [1, 3, 64])
+def test_looks_at_every_pool(count):
+    rng = random.Random(count)
+    dut = PoolMonitor(count)
+    pools = Pools([rng.randrange(10) for _ in range(count)], [4] * count, [4] * count)
+
+    async def bench(ctx):
+        ctx.set(dut.runs, (1 << count) - 1)
+        for step in range(4):
+            await ctx.tick().repeat(count + 3)
+            assert ctx.get(dut.low) == sum((f <= 4) << n for n, f in enumerate(pools.free))
+            pools.free[:] = [rng.randrange(10) for _ in range(count)]
+            ctx.set(pools.news, step + 1)
+    simulate(dut, bench, tables=pools.tables(dut))
+
+
+def test_card_counters_count_every_event_in_every_cycle():
+    dut = CardCounters()
+    rng = random.Random(2)
+    names = [name for name, _ in abi.COUNTERS]
+    model = dict.fromkeys(names, 0)
+    gate_causes = [c for c in abi.DropCause if c <= abi.DropCause.CARD_DISABLED]
+    faults = [f for f in abi.Fault if f < abi.Fault.DATA_WRITE]
+
+    async def bench(ctx):
+        for _ in range(400):
+            for name, port in (("FRAMES_IN", dut.ended), ("RETURNS", dut.accepted),
+                               ("RECYCLED", dut.recycled), ("FAULT_DATA_WRITE", dut.data_error),
+                               ("FAULT_COMPLETION_WRITE", dut.line_error)):
+                happens = rng.getrandbits(1)
+                ctx.set(port, happens)
+                model[name] += happens
+            for port, causes in ((dut.gate_drop, gate_causes),
+                                 (dut.admission_drop, list(abi.DropCause))):
+                valid, cause = rng.getrandbits(1), rng.choice(causes)
+                ctx.set(port, {"valid": valid, "cause": cause})
+                model[f"DROP_{cause.name}"] += valid
+            for port in dut.refusals:
+                valid, fault = rng.getrandbits(1), rng.choice(faults)
+                ctx.set(port, {"valid": valid, "fault": fault})
+                model[f"FAULT_{fault.name}"] += valid
+            valid, kind, frames = rng.getrandbits(1), rng.choice(list(Kind)), rng.randrange(5)
+            ctx.set(dut.visible, {"valid": valid, "kind": kind, "frames": frames})
+            model["FRAMES_DELIVERED"] += valid * frames * (kind is Kind.SEGMENT)
+            await ctx.tick()
+            for number, name in enumerate(names):
+                if rng.random() < 0.1:
+                    assert ctx.get(dut.values[number]) == model[name], name
+        for number, name in enumerate(names):
+            assert ctx.get(dut.values[number]) == model[name], name
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize("source", ["data_error", "line_error", 0, 1, 2, 3])
+def test_a_fault_is_an_event(source):
+    dut = CardCounters()
+
+    async def bench(ctx):
+        port = getattr(dut, source) if isinstance(source, str) else dut.refusals[source].valid
+        ctx.set(port, 1)
+        await ctx.tick()
+        ctx.set(port, 0)
+        assert ctx.get(dut.fault)
+        await ctx.tick()
+        assert not ctx.get(dut.fault)
+    simulate(dut, bench)
+
+
+def test_queue_counters():
+    dut = QueueCounters(3)
+    rng = random.Random(3)
+    delivered, drops = [0] * 3, [0] * 3
+
+    async def bench(ctx):
+        await ctx.tick().repeat(4)
+        for _ in range(200):
+            queue, kind = rng.randrange(3), rng.choice((Kind.SEGMENT, Kind.START_QUEUE))
+            frames, valid = rng.randrange(5), rng.getrandbits(1)
+            ctx.set(dut.visible, {"valid": valid, "kind": kind, "index": queue, "frames": frames})
+            delivered[queue] += valid * frames * (kind is Kind.SEGMENT)
+            queue, dropped = rng.choice((0, 1, 2, 3, 4, 63)), rng.getrandbits(1)
+            ctx.set(dut.dropped, dropped)
+            ctx.set(dut.dropped_queue, queue)
+            if queue < 3:
+                drops[queue] += dropped
+            await ctx.tick()
+        for lookup, model in ((dut.delivered, delivered), (dut.drops, drops)):
+            for queue, count in enumerate(model):
+                ctx.set(lookup.addr, queue)
+                assert ctx.get(lookup.data) == count
+    simulate(dut, bench)

@@ -1,0 +1,204 @@
+"""PacketFifo and PacketReader: commit and rollback, skips, no bubble, exact room, wrap-around."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from hdl_streams import drain, get, put, rules, simulate
+from pagering_hdl.packet_fifo import PacketFifo
+
+BYTES = 8
+
+
+async def write(ctx, dut, frame, *, commit=True):
+    """Write a frame, beat by beat as there is room; commit it or roll it back."""
+    pieces = [frame[at:at + BYTES] for at in range(0, len(frame), BYTES)]
+    for number, piece in enumerate(pieces):
+        while not ctx.get(dut.room):
+            await ctx.tick()
+        last = number == len(pieces) - 1
+        ctx.set(dut.write, 1)
+        ctx.set(dut.beat, int.from_bytes(piece, "little"))
+        ctx.set(dut.length, len(frame))
+        ctx.set(dut.commit, last and commit)
+        ctx.set(dut.rollback, last and not commit)
+        await ctx.tick()
+        for signal in (dut.write, dut.commit, dut.rollback):
+            ctx.set(signal, 0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_frames_against_a_list(seed):
+    """Frames of all lengths, a third of them rolled back, a third skipped, some in two commands."""
+    rng = random.Random(seed)
+    dut = PacketFifo(64, 32)
+    frames = [(rng.randbytes(rng.randrange(1, 200)), rng.random() > 0.3) for _ in range(60)]
+    kept = [frame for frame, commit in frames if commit]
+    skips = [rng.random() < 0.3 for _ in kept]
+    reads = []
+
+    async def writer(ctx):
+        for frame, commit in frames:
+            await write(ctx, dut, frame, commit=commit)
+            await ctx.tick().repeat(rng.randrange(1, 4))
+
+    async def commander(ctx):
+        for frame, skip in zip(kept, skips, strict=True):
+            assert await get(ctx, dut.arrivals) == len(frame)
+            cut = 0 if skip or len(frame) < 100 else 64
+            parts = [frame[:cut], frame[cut:]] if cut else [frame]
+            if not skip:
+                reads.extend(parts)
+            for part in parts:
+                await put(ctx, dut.commands, {"length": len(part), "skip": skip})
+
+    async def reader(ctx):
+        expected = sum(-(-len(frame) // BYTES)
+                       for frame, skip in zip(kept, skips, strict=True) if not skip)
+        words = await drain(ctx, dut.beats, expected, random.Random(seed + 9), 0.8)
+        got = b"".join(word.to_bytes(BYTES, "little") for word in words)
+        for part in reads:
+            assert got[:len(part)] == part
+            got = got[-(-len(part) // BYTES) * BYTES:]
+        assert not got
+        await ctx.tick().repeat(2)
+        while not ctx.get(dut.empty):
+            await ctx.tick()
+    simulate(dut, writer, commander, reader, background=[rules(dut.beats), rules(dut.arrivals)])
+
+
+def test_no_bubble_between_commands():
+    dut = PacketFifo(64, 64)
+
+    async def bench(ctx):
+        for number in range(4):
+            await write(ctx, dut, bytes([number] * 40))
+        assert await drain(ctx, dut.arrivals, 4) == [40] * 4
+        ctx.set(dut.beats.ready, 1)
+        ctx.set(dut.commands.valid, 1)
+        ctx.set(dut.commands.payload, {"length": 40})
+        got = []
+        await ctx.tick()
+        for _ in range(20):
+            assert ctx.get(dut.beats.valid)
+            got.append(ctx.get(dut.beats.payload) & 0xFF)
+            if len(got) == 20:
+                ctx.set(dut.commands.valid, 0)
+            await ctx.tick()
+        assert got == sorted([0, 1, 2, 3] * 5)
+    simulate(dut, bench)
+
+
+def test_a_skip_takes_one_cycle_however_long_it_is():
+    dut = PacketFifo(64, 64)
+
+    async def bench(ctx):
+        for number in range(3):
+            await write(ctx, dut, bytes([number] * 160))
+        await drain(ctx, dut.arrivals, 3)
+        ctx.set(dut.commands.payload, {"length": 160, "skip": 1})
+        ctx.set(dut.commands.valid, 1)
+        for _ in range(2):
+            assert ctx.get(dut.commands.ready)
+            await ctx.tick()
+        ctx.set(dut.commands.valid, 0)
+        await put(ctx, dut.commands, {"length": 8})
+        assert await get(ctx, dut.beats) == int.from_bytes([2] * 8, "little")
+    simulate(dut, bench)
+
+
+def test_a_skip_does_not_disturb_a_beat_that_waits():
+    dut = PacketFifo(64, 64)
+
+    async def bench(ctx):
+        for number in range(3):
+            await write(ctx, dut, bytes([number + 1] * 8))
+        await drain(ctx, dut.arrivals, 3)
+        await put(ctx, dut.commands, {"length": 8})
+        await put(ctx, dut.commands, {"length": 8, "skip": 1})
+        await ctx.tick().repeat(3)
+        assert await get(ctx, dut.beats) == int.from_bytes([1] * 8, "little")
+        await put(ctx, dut.commands, {"length": 8})
+        assert await get(ctx, dut.beats) == int.from_bytes([3] * 8, "little")
+    simulate(dut, bench, background=[rules(dut.beats)])
+
+
+def test_room_is_exact_and_comes_back():
+    dut = PacketFifo(64, 16)
+
+    async def bench(ctx):
+        # A frame that fills the storage to the last beat, three times around.
+        for number in range(3):
+            frame = bytes([number] * 128)
+            await write(ctx, dut, frame)
+            assert not ctx.get(dut.room)
+            assert await get(ctx, dut.arrivals) == 128
+            ctx.set(dut.commands.payload, {"length": 128})
+            ctx.set(dut.commands.valid, 1)
+            ctx.set(dut.beats.ready, 1)
+            await ctx.tick()
+            assert ctx.get(dut.room)
+            await ctx.tick().until(dut.commands.ready)
+            ctx.set(dut.commands.valid, 0)
+            await ctx.tick().repeat(2)
+            assert ctx.get(dut.empty)
+    simulate(dut, bench)
+
+
+def test_a_rollback_gives_all_its_room_back():
+    dut = PacketFifo(64, 16)
+
+    async def bench(ctx):
+        await write(ctx, dut, bytes([1] * 24))
+        for _ in range(5):
+            await write(ctx, dut, bytes([2] * 104), commit=False)
+            assert ctx.get(dut.room)
+        await write(ctx, dut, bytes([3] * 104))
+        assert not ctx.get(dut.room)
+        assert await drain(ctx, dut.arrivals, 2) == [24, 104]
+    simulate(dut, bench)
+
+
+def test_a_rollback_without_a_write():
+    """A frame that was doomed before its first beat was written."""
+    dut = PacketFifo(64, 16)
+
+    async def bench(ctx):
+        await write(ctx, dut, bytes([1] * 24))
+        ctx.set(dut.rollback, 1)
+        await ctx.tick()
+        ctx.set(dut.rollback, 0)
+        await write(ctx, dut, bytes([2] * 104))
+        assert not ctx.get(dut.room)
+        assert await drain(ctx, dut.arrivals, 2) == [24, 104]
+    simulate(dut, bench)
+
+
+def test_no_room_when_the_lengths_are_full():
+    """Frames of one beat: as many as there are lengths, and none is lost."""
+    dut = PacketFifo(64, 64)
+
+    async def bench(ctx):
+        sent = 0
+        while ctx.get(dut.room):
+            await write(ctx, dut, bytes([sent] * 8))
+            sent += 1
+        assert 32 <= sent < 64
+        assert await drain(ctx, dut.arrivals, sent) == [8] * sent
+        assert ctx.get(dut.room)
+    simulate(dut, bench)
+
+
+def test_nothing_is_seen_before_it_is_committed():
+    dut = PacketFifo(64, 16)
+
+    async def bench(ctx):
+        ctx.set(dut.write, 1)
+        await ctx.tick().repeat(8)
+        ctx.set(dut.write, 0)
+        await ctx.tick().repeat(5)
+        assert not ctx.get(dut.arrivals.valid)
+        assert ctx.get(dut.empty)
+    simulate(dut, bench)
