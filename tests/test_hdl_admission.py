@@ -236,7 +236,7 @@ def test_random_frames_and_marks_against_the_model(seed):
     assert {cause for cause, _ in drops} >= {DropCause.QUEUE_DISABLED, DropCause.QUEUE_QUOTA}
 
 
-def test_three_cycles_a_frame():
+def test_four_cycles_a_frame():
     card = config(chunk_bytes=64)
     dut = Admission(card)
     drops = []
@@ -245,6 +245,6 @@ def test_three_cycles_a_frame():
         ctx.set(dut.grants.ready, 1)
         ctx.set(dut.arrivals.valid, 1)
         ctx.set(dut.arrivals.payload, {"queue": 0, "length": 60})
-        await ctx.tick().repeat(10)
+        await ctx.tick().repeat(13)
         assert len(drops) == 3
     simulate(dut, bench, background=[collect(dut.dropped, drops)])

@@ -15,6 +15,7 @@ from .layouts import (
     Arrival,
     Count,
     Drop,
+    DropCause,
     Grant,
     Index,
     Kind,
@@ -29,7 +30,7 @@ __all__ = ["Admission"]
 
 
 class Admission(wiring.Component):
-    """Admits frames, or drops them, in order; three cycles each.
+    """Admits frames, or drops them, in order; four cycles each.
 
     Marks (start and fence of a queue or pool) pass between frames, and what they say holds for
     every frame behind them.
@@ -91,12 +92,16 @@ class Admission(wiring.Component):
         self.mark = Signal(Mark)
         self.set = Signal(QueueSettings)
         self.page = Signal(OpenPage)
+        self.refused, self.cause = Signal(), Signal(DropCause)
         self._read_queue(m)
         need, rules = self._read_pool(m)
         with m.FSM(name="admission"):
             with m.State("Await frame"):
                 self._await_frame(m)
             with m.State("Look up pool"):
+                m.next = "Apply rules"
+            with m.State("Apply rules"):
+                m.d.sync += [self.refused.eq(rules.refused), self.cause.eq(rules.cause)]
                 m.next = "Decide"
             with m.State("Decide"):
                 self._decide(m, need, rules)
@@ -174,28 +179,28 @@ class Admission(wiring.Component):
         m.d.comb += [
             self.queue.eq(self.frame.queue),
             self.grants.valid.eq(1),
-            self.grants.p.kind.eq(Mux(rules.refused, Kind.SKIP, Kind.SEGMENT)),
+            self.grants.p.kind.eq(Mux(self.refused, Kind.SKIP, Kind.SEGMENT)),
             self.grants.p.index.eq(self.frame.queue), self.grants.p.pool.eq(self.pool),
             self.grants.p.length.eq(self.frame.length), self.grants.p.opens.eq(need.opens),
             self.grants.p.closes.eq(misfit),
             self.grants.p.first.eq(self.page.next),
-            self.dropped.cause.eq(rules.cause), self.dropped_queue.eq(self.frame.queue),
+            self.dropped.cause.eq(self.cause), self.dropped_queue.eq(self.frame.queue),
         ]
         granted, peak = self.tables["granted"], self.tables["peak"]
         pool_granted, produced = self.tables["pool_granted"], self.tables["produced"]
         off_ring = rules.held + rules.pages
         m.d.comb += [
             self.tables["open"].write.data.eq(need.after),
-            self.tables["open"].write.data.open.eq(need.after.open & ~rules.refused),
+            self.tables["open"].write.data.open.eq(need.after.open & ~self.refused),
             granted.write.data.eq(granted.read[0].data + rules.pages),
             pool_granted.write.data.eq(pool_granted.read[0].data + rules.pages),
             produced.write.data.eq(produced.read[0].data + rules.segments),
             peak.write.data.eq(off_ring),
         ]
         with m.If(self.grants.ready):
-            m.d.comb += [self.dropped.valid.eq(rules.refused),
-                         self.tables["open"].write.en.eq(~rules.refused | misfit)]
-            with m.If(~rules.refused):
+            m.d.comb += [self.dropped.valid.eq(self.refused),
+                         self.tables["open"].write.en.eq(~self.refused | misfit)]
+            with m.If(~self.refused):
                 m.d.comb += [table.write.en.eq(1)
                              for table in (granted, pool_granted, produced)]
                 m.d.comb += peak.write.en.eq(off_ring > peak.read[0].data)

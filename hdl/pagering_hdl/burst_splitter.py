@@ -83,19 +83,19 @@ class BurstSplitter(wiring.Component):
         m = Module()
         config = self.config
         job, line, sent = Signal(LineJob), Signal(), self.sent
+        # One less than the bytes that are left, have room in this burst, are in it: no adders.
         left, room, size = Signal(Length), Signal(Length), Signal(Length)
-        address, beats = Signal(64), Signal(9)
+        address = Signal(64)
         last, write, go = Signal(), Signal(), Signal()
         m.d.comb += [
             line.eq(self.lines.valid),
             job.eq(Mux(line, self.lines.p, self.segments.p)),
             write.eq(job.kind == Kind.SEGMENT),
             address.eq(job.address + Mux(line, 0, sent)),
-            left.eq(job.length - Mux(line, 0, sent)),
-            room.eq(config.burst_bytes - (address & (config.burst_bytes - 1))),
+            left.eq(job.length + ~Mux(line, 0, sent)),
+            room.eq(~address & (config.burst_bytes - 1)),
             last.eq(~write | (left <= room)),
             size.eq(Mux(last, left, room)),
-            beats.eq((size + config.bus_bytes - 1) >> config.bus_log2),
             go.eq((line | self.segments.valid) & self.tickets.ready
                   & (~write | (self.addresses.ready & self.bursts.ready))),
             self.lines.ready.eq(go & line),
@@ -104,17 +104,17 @@ class BurstSplitter(wiring.Component):
         m.d.comb += [
             self.addresses.valid.eq(go & write), self.bursts.valid.eq(go & write),
             self.tickets.valid.eq(go),
-            self.addresses.p.address.eq(address), self.addresses.p.last.eq(beats - 1),
-            self.bursts.p.line.eq(line), self.bursts.p.last.eq(beats - 1),
-            self.bursts.p.tail.eq(((size - 1) & (config.bus_bytes - 1)) + 1),
+            self.addresses.p.address.eq(address), self.addresses.p.last.eq(size >> config.bus_log2),
+            self.bursts.p.line.eq(line), self.bursts.p.last.eq(size >> config.bus_log2),
+            self.bursts.p.tail.eq((size & (config.bus_bytes - 1)) + 1),
             self.tickets.p.line.eq(line), self.tickets.p.last.eq(last),
             self.tickets.p.kind.eq(job.kind), self.tickets.p.index.eq(job.index),
             self.tickets.p.produced.eq(job.produced), self.tickets.p.frames.eq(job.frames),
         ]
         with m.If(go & ~line):
-            m.d.sync += sent.eq(Mux(last, 0, sent + size))
+            m.d.sync += sent.eq(Mux(last, 0, sent + size + 1))
         with m.If(go & write):
-            m.d.sync += [Assert((address & 0xFFF) + size <= 4096),
+            m.d.sync += [Assert((address & 0xFFF) + size < 4096),
                          Assert((address & (config.bus_bytes - 1)) == 0),
-                         Assert(size != 0), Assert(~line | last)]
+                         Assert(job.length != 0), Assert(~line | last)]
         return m

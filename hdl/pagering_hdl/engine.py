@@ -28,7 +28,7 @@ from .deliverer import Deliverer, Entry
 from .dma_writer import DmaWriter
 from .frame_gate import FrameGate
 from .interrupts import Interrupts
-from .layouts import Grant, Kind, Placement, Segment
+from .layouts import Enrolment, Grant, Kind, LineJob, Placement, Segment
 from .lifecycle import Lifecycle
 from .line_reader import LineReader
 from .packet_fifo import PacketFifo, ReadCommand
@@ -103,6 +103,7 @@ class Engine(wiring.Component):
             "segments": StreamBuffer(Segment), "placer": Placer(config),
             "placements": StreamQueue(Placement, depth=8), "fork": PlacementFork(),
             "reads": StreamQueue(ReadCommand, depth=8),
+            "enrolments": StreamBuffer(Enrolment), "line_jobs": StreamBuffer(LineJob),
             "ring": RecycleRing(config), "pages": PageTable(config),
             "regions": RegionTable(config), "loader": RegionLoader(config),
             "checker": ReturnChecker(config),
@@ -163,10 +164,11 @@ class Engine(wiring.Component):
             ring.lifo.eq(self._pool_registers.lifo),
         ]
         # Recycled pages first: the page table must never wait for the loader.
+        wiring.connect(m, self._enrolments.o, ring.enrolments)
         with m.If(pages.recycled.valid):
-            wiring.connect(m, pages.recycled, ring.enrolments)
+            wiring.connect(m, pages.recycled, self._enrolments.i)
         with m.Else():
-            wiring.connect(m, loader.enrolments, ring.enrolments)
+            wiring.connect(m, loader.enrolments, self._enrolments.i)
 
     def _writes(self, m):
         """From placements to the bus, and its responses."""
@@ -201,7 +203,8 @@ class Engine(wiring.Component):
         wiring.connect(m, self._deliverer.entries, self._entries.i)
         wiring.connect(m, self._entries.o, lines.entries)
         wiring.connect(m, lines.requests, reader.requests)
-        wiring.connect(m, reader.jobs, self._splitter.lines)
+        wiring.connect(m, reader.jobs, self._line_jobs.i)
+        wiring.connect(m, self._line_jobs.o, self._splitter.lines)
         m.d.comb += [
             lines.slot.eq(reader.slot), reader.stored.eq(lines.stored),
             lines.period.eq(self._card_registers.flush_timer.cycles),
@@ -213,7 +216,7 @@ class Engine(wiring.Component):
             lifecycle.queues.fenced_index.eq(visible.index),
             lifecycle.pools.fenced_index.eq(visible.index),
             self.idle.eq(self._fifo.empty & tracker.idle & ~self._entries.o.valid & lines.idle
-                         & reader.idle),
+                         & reader.idle & ~self._line_jobs.o.valid),
         ]
 
     def _registers(self, m):

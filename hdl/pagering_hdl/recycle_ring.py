@@ -105,6 +105,8 @@ class RecycleRing(wiring.Component):
             ends.write.data.eq(ends.read[0].data), counts.write.data.eq(counts.read[0].data),
             self.next.addr.eq(ends.read[0].data.head),
         ]
+        # A bit for each pool with a page: a put need not wait for the counts.
+        self.filled = Signal(self.config.pools)
         with m.If(self.pages.ready):
             m.d.sync += self.pages.valid.eq(0)
         with m.If(taking):
@@ -130,7 +132,7 @@ class RecycleRing(wiring.Component):
         lifo = self.lifo.bit_select(self.enrolments.p.pool, 1)
         empty = Signal()
         m.d.comb += [
-            empty.eq(now.pushed == now.popped),
+            empty.eq(~self.filled.bit_select(self.enrolments.p.pool, 1)),
             self.link.en.eq(~empty),
             self.link.addr.eq(Mux(lifo, page, old.tail)),
             self.link.data.eq(Mux(lifo, old.head, page)),
@@ -141,14 +143,19 @@ class RecycleRing(wiring.Component):
             counts.write.data.pushed.eq(now.pushed + 1),
             counts.write.data.registered.eq(now.registered + self.enrolments.p.new),
         ]
+        m.d.sync += [self.filled.bit_select(self.enrolments.p.pool, 1).eq(1),
+                     Assert(empty == (now.pushed == now.popped))]
         m.d.sync += Assert((now.pushed - now.popped)[:17] < self.config.pages)
 
     def _take(self, m, ends, counts):
         now = counts.read[0].data
-        m.d.comb += [counts.write.en.eq(1), counts.write.data.popped.eq(now.popped + 1)]
+        popped = counts.write.data.popped
+        m.d.comb += [counts.write.en.eq(1), popped.eq(now.popped + 1)]
+        m.d.sync += self.filled.bit_select(self.takes.payload, 1).eq(popped != now.pushed)
         m.d.sync += [self.pages.payload.eq(ends.read[0].data.head), self.pages.valid.eq(1)]
         m.d.sync += Assert(now.pushed != now.popped)
 
     def _retire(self, m, counts):
         m.d.comb += [counts.write.en.eq(1), counts.write.data.registered.eq(0),
                      counts.write.data.pushed.eq(counts.read[0].data.popped)]
+        m.d.sync += self.filled.bit_select(self.retire.payload, 1).eq(0)
