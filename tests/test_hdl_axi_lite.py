@@ -186,7 +186,7 @@ def test_responses_wait_and_stay():
             ctx.set(signal, 1)
         ctx.set(bus.wstrb, 15)
         ctx.set(bus.awaddr, abi.CARD.address("ID"))
-        await ctx.tick().repeat(3)
+        await ctx.tick().repeat(5)
         for _ in range(5):
             ctx.set(dut.card.value, 0)
             assert ctx.get(bus.bvalid & bus.rvalid)

@@ -1,6 +1,6 @@
 """The register window: AXI4-Lite accesses, decoded by block; bad ones refused."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -128,27 +128,31 @@ class RegisterWindow(wiring.Component):
         return go & ~good
 
     def _read(self, m):
+        """Decode, look up, answer: a cycle each. Reads are rare; a long path would not be."""
         bus = self.bus
         m.submodules.read_decoder = decoder = AddressDecoder(self.config)
-        address, looking = Signal(abi.WINDOW_ADDRESS_BITS), Signal()
-        m.d.comb += [
-            decoder.address.eq(address),
-            bus.arready.eq(~looking & ~bus.rvalid),
+        address, step = Signal(abi.WINDOW_ADDRESS_BITS), Signal(3)
+        index, offset, readable = Signal(8), Signal(12), Signal()
+        chosen = Signal(len(BLOCKS))
+        m.d.comb += [decoder.address.eq(address), bus.arready.eq(~step.any() & ~bus.rvalid)]
+        m.d.sync += [
+            step.eq(step << 1), index.eq(decoder.index), offset.eq(decoder.offset),
+            readable.eq(decoder.readable),
+            chosen.eq(Cat(getattr(decoder, name) for name in BLOCKS)),
         ]
-        for name in BLOCKS:
-            port = getattr(self, name)
-            m.d.comb += [port.read_index.eq(decoder.index), port.read_offset.eq(decoder.offset)]
         with m.If(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
         with m.If(bus.arvalid & bus.arready):
-            m.d.sync += [address.eq(bus.araddr), looking.eq(1)]
-        with m.If(looking):
-            m.d.sync += [looking.eq(0), bus.rvalid.eq(1), bus.rdata.eq(0),
-                         bus.rresp.eq(Response.SLVERR)]
-            with m.If(decoder.readable):
-                m.d.sync += bus.rresp.eq(Response.OKAY)
-            for name in BLOCKS:
-                open_now = ~self.closed if name != "card" else 1
-                with m.If(decoder.readable & getattr(decoder, name) & open_now):
-                    m.d.sync += bus.rdata.eq(getattr(self, name).value)
-        return looking & ~decoder.readable
+            m.d.sync += [address.eq(bus.araddr), step.eq(1)]
+        found = Signal(32)
+        for number, name in enumerate(BLOCKS):
+            port, value = getattr(self, name), Signal(32, name=f"{name}_value")
+            open_now = ~self.closed if name != "card" else 1
+            m.d.comb += [port.read_index.eq(index), port.read_offset.eq(offset)]
+            m.d.sync += value.eq(port.value)
+            with m.If(chosen[number] & readable & open_now):
+                m.d.comb += found.eq(value)
+        with m.If(step[2]):
+            m.d.sync += [bus.rvalid.eq(1), bus.rdata.eq(found), bus.rresp.eq(
+                Mux(readable, Response.OKAY, Response.SLVERR))]
+        return step[2] & ~readable
