@@ -157,7 +157,6 @@ class Visible(data.Struct):
     index: Index
     produced: RingIndex
     frames: unsigned(3)
-    error: unsigned(1)
 
 
 class QueueSettings(data.Struct):

@@ -76,7 +76,6 @@ class ResponseTracker(wiring.Component):
         m.d.comb += [
             self.visible.kind.eq(ticket.kind), self.visible.index.eq(ticket.index),
             self.visible.produced.eq(ticket.produced), self.visible.frames.eq(ticket.frames),
-            self.visible.error.eq(error),
             self.written.valid.eq(pending.o.valid & answered.o.valid),
             pending.o.ready.eq(self.written.ready & answered.o.valid),
             answered.o.ready.eq(self.written.ready & pending.o.valid),
