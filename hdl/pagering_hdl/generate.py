@@ -15,7 +15,6 @@ __all__ = ["MODULE", "plain", "verilog", "write"]
 MODULE = "pagering_rx"
 """Name of the Verilog module."""
 
-
 _ASSERTION = re.compile(r"^( *)assert \((.*)\);$", re.MULTILINE)
 _CONSTANT = re.compile(r"^( *)always @\*\n *(\S+(?: \[[^]]*\])?) = (\d+'h[0-9a-f]+);$",
                        re.MULTILINE)
@@ -50,7 +49,7 @@ def verilog(config: CardConfig) -> str:
     """Return the Verilog text of a card. The same configuration gives the same text."""
     top = Top(config)
     return plain(backend.convert(top, name=MODULE, ports=list(top.ports.values()),
-                                  emit_src=False, strip_internal_attrs=True))
+                                 emit_src=False, strip_internal_attrs=True))
 
 
 def write(config: CardConfig, path: Path) -> None:

@@ -74,7 +74,7 @@ class RecycleRing(wiring.Component):
     retire : :py:`In(stream.Signature(Index))`
         Empty this pool's ring; it has no registered page afterwards.
     counts : :py:`In(Lookup(Index, PoolCounts))`
-        Two ports for others to read.
+        Three ports for others to read.
     """
 
     def __init__(self, config):

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 
 from pagering import abi
 from pagering.abi import DropCause
+from pagering.capabilities import Capabilities
 from pagering.errors import CardError
 from pagering.fake_memory import FakeMemory, HostMemory
-from pagering.fake_receive import FakeConfig, FakeReceiver
+from pagering.fake_receive import FakeReceiver
 from pagering.fake_registers import FakeRegisters
 
 __all__ = ["FakeCard"]
@@ -46,8 +47,10 @@ class FakeCard:
                  frame_bytes: int = 16000, burst_bytes: int = 4096,
                  defer_completions: bool = False, load_polls: int = 0,
                  reset_polls: int = 0) -> None:
-        self.config = FakeConfig(queues, pools, regions, region_pages, page_bytes,
-                                 chunk_bytes or page_bytes, bus_bytes, frame_bytes, burst_bytes)
+        self.config = Capabilities(
+            queues=queues, pools=pools, regions=regions, region_pages=region_pages,
+            page_bytes=page_bytes, chunk_bytes=chunk_bytes or page_bytes, bus_bytes=bus_bytes,
+            frame_bytes=frame_bytes, burst_bytes=burst_bytes)
         _check(self.config)
         self.defer_completions = defer_completions
         self.on_wait: Callable[[int], object] | None = None
@@ -190,7 +193,7 @@ class FakeCard:
             raise CardError(f"offset {offset:#x} is not an aligned word of the card's window")
 
 
-def _check(config: FakeConfig) -> None:
+def _check(config: Capabilities) -> None:
     for name in ("region_pages", "page_bytes", "chunk_bytes", "bus_bytes", "burst_bytes"):
         value = getattr(config, name)
         if value <= 0 or value & (value - 1):

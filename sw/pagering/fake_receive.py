@@ -14,38 +14,14 @@ from dataclasses import dataclass
 
 from pagering import abi
 from pagering.abi import DropCause, Event, Fault, SteeringMode
+from pagering.capabilities import Capabilities
 from pagering.fake_memory import HostMemory
 from pagering.fake_pool import FakePages
 
-__all__ = ["FakeConfig", "FakeQueue", "FakeReceiver"]
+__all__ = ["FakeQueue", "FakeReceiver"]
 
 _INDEX_MASK = (1 << abi.CONSUMER_BITS) - 1
 _LINE = abi.LINE_BYTES // abi.COMPLETION_BYTES
-
-
-@dataclass(frozen=True)
-class FakeConfig:
-    """How the card is built; sizes in bytes, powers of two."""
-
-    queues: int
-    pools: int
-    regions: int
-    region_pages: int
-    page_bytes: int
-    chunk_bytes: int
-    bus_bytes: int
-    frame_bytes: int
-    burst_bytes: int
-
-    @property
-    def chunks(self) -> int:
-        """Chunks per page."""
-        return self.page_bytes // self.chunk_bytes
-
-    @property
-    def region_bytes(self) -> int:
-        """Bytes per region."""
-        return self.page_bytes * self.region_pages
 
 
 @dataclass
@@ -92,7 +68,7 @@ class FakeReceiver:
     ``before`` is the state that a reset ended: generations of pages outlive it.
     """
 
-    def __init__(self, config: FakeConfig, memory: HostMemory,
+    def __init__(self, config: Capabilities, memory: HostMemory,
                  before: FakeReceiver | None = None) -> None:
         self.config = config
         self.memory = memory

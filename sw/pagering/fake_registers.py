@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from pagering import abi
 from pagering.abi import Access, Fault, Policy, SteeringMode
+from pagering.capabilities import Capabilities
 from pagering.errors import CardError
 from pagering.fake_memory import HostMemory
 from pagering.fake_pool import Slot
-from pagering.fake_receive import FakeConfig, FakeReceiver
+from pagering.fake_receive import FakeReceiver
 
 __all__ = ["FakeRegisters"]
 
@@ -30,7 +31,7 @@ class FakeRegisters:
 
     """
 
-    def __init__(self, config: FakeConfig, memory: HostMemory, load_polls: int,
+    def __init__(self, config: Capabilities, memory: HostMemory, load_polls: int,
                  reset_polls: int) -> None:
         self.config = config
         self._memory = memory

@@ -30,6 +30,18 @@ def endless(rig: Rig) -> cocotb.task.Task[None]:
     return cocotb.start_soon(run())
 
 
+async def receives_again(rig: Rig) -> None:
+    """Bring a card that was reset up from nothing, and see that it delivers."""
+    rig.queues.clear()
+    await rig.open((2,), [0] * 4, log2=10)
+    frames = [rig.frame(rig.rng.randint(1, 2000)) for _ in range(6)]
+    await rig.send(*frames)
+    await rig.queues[0].take()
+    await rig.flush()
+    assert rig.queues[0].frames == frames
+    await rig.check()
+
+
 async def drained(rig: Rig, block: abi.Block, index: int) -> None:
     await rig.write(block, "CONTROL", index, enable=0)
     for _ in range(4000):
@@ -150,14 +162,7 @@ async def a_reset_at_any_moment_leaves_the_bus_legal_and_the_card_usable(
         assert (await rig.drops()).get("CARD_DISABLED", 0) == counted
         await rig.write(abi.CARD, "RESET", reset=1)
         await rig.ready()
-        rig.queues.clear()
-        await rig.open((2,), [0] * 4, log2=10)
-        frames = [rig.frame(rig.rng.randint(1, 2000)) for _ in range(6)]
-        await rig.send(*frames)
-        await rig.queues[0].take()
-        await rig.flush()
-        assert rig.queues[0].frames == frames
-        await rig.check()
+        await receives_again(rig)
 
 
 @cocotb.test()
@@ -173,14 +178,7 @@ async def the_reset_pin_works_in_mid_traffic(dut: HierarchyObject) -> None:
         await rig.bench.sent()
         await rig.bench.cycles(200)
         assert (await rig.drops()).keys() <= {"CARD_DISABLED"}, "nothing from before is left"
-        rig.queues.clear()
-        await rig.open((2,), [0] * 4, log2=10)
-        frames = [rig.frame(rig.rng.randint(1, 2000)) for _ in range(6)]
-        await rig.send(*frames)
-        await rig.queues[0].take()
-        await rig.flush()
-        assert rig.queues[0].frames == frames
-        await rig.check()
+        await receives_again(rig)
 
 
 @cocotb.test()
