@@ -192,6 +192,7 @@ def test_random_frames_and_marks_against_the_model(seed):
             assert {name: got[name] for name in wanted} == wanted
 
     async def bench(ctx):
+        ctx.set(dut.facts.ready, 1)
         await ctx.tick().repeat(4)
         for step in range(250):
             model.drift()
@@ -243,6 +244,7 @@ def test_four_cycles_a_frame():
 
     async def bench(ctx):
         ctx.set(dut.grants.ready, 1)
+        ctx.set(dut.facts.ready, 1)
         ctx.set(dut.arrivals.valid, 1)
         ctx.set(dut.arrivals.payload, {"queue": 0, "length": 60})
         await ctx.tick().repeat(13)

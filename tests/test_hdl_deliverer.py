@@ -8,7 +8,7 @@ import pytest
 
 from hdl_streams import clocked, simulate, sink, source
 from pagering_hdl.deliverer import Deliverer
-from pagering_hdl.layouts import Kind
+from pagering_hdl.layouts import L4, Kind
 
 
 def segment(rng, kind):
@@ -28,6 +28,8 @@ def token_word(token):
 def test_random_segments(seed):
     rng = random.Random(seed)
     dut = Deliverer()
+    known = [{"hash": rng.getrandbits(32), "checksum": rng.getrandbits(16),
+              "l4": L4(rng.randrange(5)), "header": rng.getrandbits(8)} for _ in range(100)]
     sent = [segment(rng, rng.choice((Kind.SEGMENT, Kind.SEGMENT, Kind.CLOSE, Kind.START_QUEUE,
                                      Kind.FENCE_POOL))) for _ in range(100)]
     delivered = [s for s in sent if s["kind"] in (Kind.SEGMENT, Kind.CLOSE)]
@@ -35,7 +37,8 @@ def test_random_segments(seed):
     deliveries, entries = [], []
     simulate(clocked(dut), source(dut.written, sent, rng),
              sink(dut.deliveries, deliveries, len(delivered), random.Random(seed + 1)),
-             sink(dut.entries, entries, len(completed), random.Random(seed + 2)))
+             sink(dut.entries, entries, len(completed), random.Random(seed + 2)),
+             background=[source(dut.facts, known, random.Random(seed + 3))])
     for got, wanted in zip(deliveries, delivered, strict=True):
         closes = wanted["kind"] is Kind.CLOSE
         assert (got["page"], got["none"]) == (wanted["token"]["page"], closes)
@@ -43,6 +46,8 @@ def test_random_segments(seed):
         if not closes:
             assert (got["first"], got["last"]) == (wanted["token"]["first"],
                                                    wanted["token"]["last"])
+    frames = iter(known)
+    facts = next(frames)
     for got, wanted in zip(entries, completed, strict=True):
         assert (got["kind"], got["index"]) == (wanted["kind"], wanted["index"])
         completion = got["completion"]
@@ -50,7 +55,12 @@ def test_random_segments(seed):
         for name in ("length", "start", "end", "last_of_page"):
             assert completion[name] == wanted[name]
         assert completion["write_error"] == wanted["error"]
-        assert not any(completion[name] for name in ("hash", "checksum", "_reserved", "phase"))
+        assert not any(completion[name] for name in ("_reserved", "phase"))
+        if wanted["kind"] is Kind.SEGMENT:
+            assert completion["l4"] == facts["l4"].value
+            assert all(completion[name] == facts[name] for name in ("hash", "checksum", "header"))
+            if wanted["end"]:
+                facts = next(frames, None)
 
 
 @pytest.mark.parametrize("deliveries", [0, 1])
@@ -60,6 +70,7 @@ def test_a_segment_is_delivered_and_completed_in_one_cycle_or_waits(deliveries, 
 
     async def bench(ctx):
         ctx.set(dut.written.valid, 1)
+        ctx.set(dut.facts.valid, 1)
         ctx.set(dut.deliveries.ready, deliveries)
         ctx.set(dut.entries.ready, entries)
         both = deliveries and entries

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from hdl_streams import plain, rules, simulate, sink, source
-from pagering_hdl.layouts import Arrival
+from pagering_hdl.page_table import Open
 from pagering_hdl.streams import StreamBuffer, StreamQueue
 
 STAGES = {
@@ -24,8 +24,8 @@ stages = pytest.mark.parametrize("kind", STAGES)
 @pytest.mark.parametrize("seed", range(2))
 def test_keeps_the_rules_and_loses_nothing(kind, seed):
     rng = random.Random(seed)
-    dut = STAGES[kind][0](Arrival)
-    sent = [{"queue": rng.getrandbits(6), "length": rng.getrandbits(14)} for _ in range(150)]
+    dut = STAGES[kind][0](Open)
+    sent = [{"queue": rng.getrandbits(6), "page": rng.getrandbits(16)} for _ in range(150)]
     got = []
     simulate(dut, source(dut.i, sent, random.Random(seed + 10), 0.3 + 0.5 * seed),
              sink(dut.o, got, len(sent), random.Random(seed + 20), 0.7 - 0.3 * seed),
@@ -107,4 +107,4 @@ def test_the_rule_checker_sees_a_broken_stream():
 
 
 def test_plain_makes_dicts():
-    assert plain(Arrival.const({"queue": 3, "length": 60})) == {"queue": 3, "length": 60}
+    assert plain(Open.const({"queue": 3, "page": 60})) == {"queue": 3, "page": 60}

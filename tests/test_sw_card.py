@@ -52,9 +52,9 @@ def test_the_card_is_identified_before_anything_is_written() -> None:
 
 def test_another_major_version_is_refused_and_another_minor_taken() -> None:
     at = _address(abi.CARD, "VERSION")
-    with pytest.raises(CardError, match="card speaks version 2"):
-        Card(Crooked({at: 0x20000}))
-    Card(Crooked({at: 0x10007})).close()
+    with pytest.raises(CardError, match="card speaks version 3"):
+        Card(Crooked({at: 0x30000}))
+    Card(Crooked({at: 0x20007})).close()
 
 
 def test_sizes_that_the_contract_forbids_are_refused() -> None:

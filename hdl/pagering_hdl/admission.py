@@ -16,6 +16,7 @@ from .layouts import (
     Count,
     Drop,
     DropCause,
+    Facts,
     Grant,
     Index,
     Kind,
@@ -40,6 +41,8 @@ class Admission(wiring.Component):
     arrivals : :py:`In(stream.Signature(Arrival))`
     marks : :py:`In(stream.Signature(Mark))`
     grants : :py:`Out(stream.Signature(Grant))`
+    facts : :py:`Out(stream.Signature(Facts))`
+        Of each frame that is admitted.
     dropped : :py:`Out(Drop)`, dropped_queue : :py:`Out(Index)`
     settings : :py:`Out(Lookup(Index, QueueSettings))`
     consumed : :py:`Out(Lookup(Index, RingIndex))`
@@ -58,7 +61,7 @@ class Admission(wiring.Component):
         super().__init__({
             "arrivals": In(stream.Signature(Arrival)),
             "marks": In(stream.Signature(Mark)),
-            "grants": Out(stream.Signature(Grant)),
+            "grants": Out(stream.Signature(Grant)), "facts": Out(stream.Signature(Facts)),
             "dropped": Out(Drop), "dropped_queue": Out(Index),
             "settings": Out(Lookup(Index, QueueSettings)),
             "consumed": Out(Lookup(Index, RingIndex)),
@@ -139,6 +142,7 @@ class Admission(wiring.Component):
             need.length.eq(self.frame.length), need.open_page.eq(self.page), need.pool.eq(pool),
         ]
         m.d.sync += [
+            rules.drop.eq(self.frame.drop), rules.drop_cause.eq(self.frame.cause),
             rules.queue_runs.eq(self.queue_runs.bit_select(self.frame.queue, 1)
                                 & (self.frame.queue < self.config.queues)),
             rules.pool_runs.eq(self.pool_runs.bit_select(pool, 1)),
@@ -175,10 +179,12 @@ class Admission(wiring.Component):
         A frame that does not fit in the open page closes it even if the frame is refused: the page
         can then come back, and be what the next frame needs.
         """
-        misfit = need.opens & self.page.open & rules.queue_runs
+        misfit = need.opens & self.page.open & rules.queue_runs & ~rules.drop
         m.d.comb += [
             self.queue.eq(self.frame.queue),
-            self.grants.valid.eq(1),
+            self.grants.valid.eq(self.refused | self.facts.ready),
+            self.facts.valid.eq(~self.refused & self.grants.ready),
+            self.facts.p.eq(self.frame.facts),
             self.grants.p.kind.eq(Mux(self.refused, Kind.SKIP, Kind.SEGMENT)),
             self.grants.p.index.eq(self.frame.queue), self.grants.p.pool.eq(self.pool),
             self.grants.p.length.eq(self.frame.length), self.grants.p.opens.eq(need.opens),
@@ -197,7 +203,7 @@ class Admission(wiring.Component):
             produced.write.data.eq(produced.read[0].data + rules.segments),
             peak.write.data.eq(off_ring),
         ]
-        with m.If(self.grants.ready):
+        with m.If(self.grants.valid & self.grants.ready):
             m.d.comb += [self.dropped.valid.eq(self.refused),
                          self.tables["open"].write.en.eq(~self.refused | misfit)]
             with m.If(~self.refused):

@@ -98,6 +98,8 @@ class AdmissionRules(wiring.Component):
 
     Members
     -------
+    drop : :py:`In(1)`, drop_cause : :py:`In(DropCause)`
+        Steering wants it dropped.
     queue_runs, pool_runs : :py:`In(1)`
     pages : :py:`In(Count)`, segments : :py:`In(8)`
         What the frame needs.
@@ -110,6 +112,8 @@ class AdmissionRules(wiring.Component):
     refused : :py:`Out(1)`, cause : :py:`Out(DropCause)`
     """
 
+    drop: In(1)
+    drop_cause: In(DropCause)
     queue_runs: In(1)
     pool_runs: In(1)
     pages: In(Count)
@@ -136,8 +140,10 @@ class AdmissionRules(wiring.Component):
             & (self.queue_held + self.pages > self.quota),
             DropCause.RING_FULL: self.queued + self.segments > (1 << self.ring_log2),
         }
-        m.d.comb += self.refused.eq(sum(rules.values()) != 0)
+        m.d.comb += self.refused.eq(self.drop | (sum(rules.values()) != 0))
         for cause, broken in reversed(rules.items()):
             with m.If(broken):
                 m.d.comb += self.cause.eq(cause)
+        with m.If(self.drop):
+            m.d.comb += self.cause.eq(self.drop_cause)
         return m

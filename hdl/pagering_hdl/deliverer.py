@@ -8,7 +8,7 @@ from amaranth.hdl import Module
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .layouts import Completion, Index, Kind, Written
+from .layouts import Completion, Facts, Index, Kind, Written
 from .page_table import Delivery
 
 __all__ = ["Deliverer", "Entry"]
@@ -28,11 +28,14 @@ class Deliverer(wiring.Component):
     Members
     -------
     written : :py:`In(stream.Signature(Written))`
+    facts : :py:`In(stream.Signature(Facts))`
+        Of each frame, in the same order; taken with its last segment.
     deliveries : :py:`Out(stream.Signature(Delivery))`
     entries : :py:`Out(stream.Signature(Entry))`
     """
 
     written: In(stream.Signature(Written))
+    facts: In(stream.Signature(Facts))
     deliveries: Out(stream.Signature(Delivery))
     entries: Out(stream.Signature(Entry))
 
@@ -41,12 +44,15 @@ class Deliverer(wiring.Component):
         segment, entry = self.written.p, self.entries.p
         is_segment, is_close = segment.kind == Kind.SEGMENT, segment.kind == Kind.CLOSE
         delivers, completes = is_segment | is_close, ~is_close
-        can_deliver = self.deliveries.ready | ~delivers
+        known = self.facts.valid | ~is_segment
+        can_deliver = (self.deliveries.ready | ~delivers) & known
         can_complete = self.entries.ready | ~completes
         m.d.comb += [
-            self.deliveries.valid.eq(self.written.valid & delivers & can_complete),
+            self.deliveries.valid.eq(self.written.valid & delivers & known & can_complete),
             self.entries.valid.eq(self.written.valid & completes & can_deliver),
             self.written.ready.eq(can_deliver & can_complete),
+            self.facts.ready.eq(self.written.valid & self.written.ready & is_segment
+                                & segment.end),
             self.deliveries.p.page.eq(segment.token.page),
             self.deliveries.p.first.eq(segment.token.first),
             self.deliveries.p.last.eq(segment.token.last),
@@ -59,4 +65,7 @@ class Deliverer(wiring.Component):
             entry.completion.write_error.eq(segment.error),
             entry.completion.last_of_page.eq(segment.last_of_page),
         ]
+        m.d.comb += [getattr(entry.completion, name).eq(getattr(self.facts.p, name))
+                     for name in ("l3", "l4", "fragment", "l3_checked", "l3_ok", "l4_checked",
+                                  "l4_ok", "vlan", "header", "checksum", "hash", "hash_type")]
         return m

@@ -11,6 +11,8 @@ A frame's way, part by part::
                                      |
                                      v
     returns -> return_checker -> page_table -> recycle_ring -> placer
+
+What the card knows of a frame waits beside this way, from admission to the deliverer.
 """
 
 from amaranth.hdl import Cat, Module, Signal
@@ -28,7 +30,7 @@ from .deliverer import Deliverer, Entry
 from .dma_writer import DmaWriter
 from .frame_gate import FrameGate
 from .interrupts import Interrupts
-from .layouts import Enrolment, Grant, Kind, LineJob, Placement, Segment
+from .layouts import Enrolment, Facts, Grant, Kind, LineJob, Placement, Segment
 from .lifecycle import Lifecycle
 from .line_reader import LineReader
 from .packet_fifo import PacketFifo, ReadCommand
@@ -49,6 +51,9 @@ from .steering import Steering
 from .streams import StreamBuffer, StreamQueue
 
 __all__ = ["Engine"]
+
+FACTS_DEPTH = 512
+"""Frames between admission and delivery; one block RAM deep, more than responses can be late."""
 
 
 class Engine(wiring.Component):
@@ -101,6 +106,7 @@ class Engine(wiring.Component):
             "steering": Steering(), "admission": Admission(config),
             "grants": StreamBuffer(Grant), "segmenter": Segmenter(config),
             "segments": StreamBuffer(Segment), "placer": Placer(config),
+            "facts": StreamQueue(Facts, depth=FACTS_DEPTH, block=True),
             "placements": StreamQueue(Placement, depth=8), "fork": PlacementFork(),
             "reads": StreamQueue(ReadCommand, depth=8),
             "enrolments": StreamBuffer(Enrolment), "line_jobs": StreamBuffer(LineJob),
@@ -138,6 +144,7 @@ class Engine(wiring.Component):
         wiring.connect(m, steering.arrivals, admission.arrivals)
         wiring.connect(m, self._lifecycle.marks, admission.marks)
         wiring.connect(m, admission.grants, self._grants.i)
+        wiring.connect(m, admission.facts, self._facts.i)
         wiring.connect(m, self._grants.o, self._segmenter.grants)
         wiring.connect(m, self._segmenter.segments, self._segments.i)
         wiring.connect(m, self._segments.o, self._placer.segments)
@@ -199,6 +206,7 @@ class Engine(wiring.Component):
         tracker, lines, reader = self._tracker, self._lines, self._reader
         visible, lifecycle = tracker.visible, self._lifecycle
         wiring.connect(m, tracker.written, self._deliverer.written)
+        wiring.connect(m, self._facts.o, self._deliverer.facts)
         wiring.connect(m, self._deliverer.deliveries, self._pages.deliveries)
         wiring.connect(m, self._deliverer.entries, self._entries.i)
         wiring.connect(m, self._entries.o, lines.entries)

@@ -10,9 +10,10 @@ from amaranth.lib import data, enum
 from pagering import abi
 
 __all__ = [
-    "Arrival", "Completion", "Count", "Drop", "DropCause", "Enrolment", "Fault", "Generation",
-    "Grant", "Index", "Kind", "Length", "LineJob", "Mark", "PageId", "Placement", "PoolCounts",
-    "QueueSettings", "Return", "RingIndex", "Segment", "Token", "Visible", "Written", "struct",
+    "Arrival", "Completion", "Count", "Dissection", "Drop", "DropCause", "Enrolment", "Extension",
+    "Facts", "Fault", "FlowKey", "Generation", "Grant", "HashType", "Index", "Kind", "L3", "L4",
+    "Length", "LineJob", "Mark", "PageId", "Placement", "PoolCounts", "QueueSettings", "Return",
+    "RingIndex", "Segment", "Token", "Visible", "Written", "struct",
 ]
 
 Index = unsigned(6)
@@ -34,6 +35,7 @@ def struct(layout: abi.Layout) -> data.StructLayout:
 
 Token = struct(abi.TOKEN)
 Completion = struct(abi.COMPLETION)
+Extension = struct(abi.EXTENSION)
 
 
 class Kind(enum.Enum, shape=3):
@@ -56,6 +58,9 @@ class Kind(enum.Enum, shape=3):
 
 DropCause = enum.Enum("DropCause", {c.name: c.value for c in abi.DropCause})
 Fault = enum.Enum("Fault", {f.name: f.value for f in abi.Fault})
+L3 = enum.Enum("L3", {item.name: item.value for item in abi.L3})
+L4 = enum.Enum("L4", {item.name: item.value for item in abi.L4})
+HashType = enum.Enum("HashType", {item.name: item.value for item in abi.HashType})
 
 
 class Drop(data.Struct):
@@ -65,11 +70,59 @@ class Drop(data.Struct):
     cause: DropCause
 
 
+class FlowKey(data.Struct):
+    """What names a flow. Addresses and ports are numbers: their first byte on the wire is on top.
+
+    An IPv4 address is in the lower 32 bits. What a frame does not have is zero.
+    """
+
+    source: unsigned(128)
+    destination: unsigned(128)
+    source_port: unsigned(16)
+    destination_port: unsigned(16)
+    protocol: unsigned(8)
+
+
+class Facts(data.Struct):
+    """What the card knows of a frame beyond its bytes: it ends in the frame's completion."""
+
+    l3: L3
+    l4: L4
+    fragment: unsigned(1)
+    l3_checked: unsigned(1)
+    l3_ok: unsigned(1)
+    l4_checked: unsigned(1)
+    l4_ok: unsigned(1)
+    vlan: unsigned(1)
+    header: unsigned(8)
+    checksum: unsigned(16)
+    tci: unsigned(16)
+    hash: unsigned(32)
+    hash_type: HashType
+    mark: unsigned(16)
+    timestamp: unsigned(64)
+
+
+class Dissection(data.Struct):
+    """A whole good frame in the packet FIFO, taken apart."""
+
+    length: Length
+    destination: unsigned(48)
+    """MAC address; its first byte on the wire is on top."""
+    flow: FlowKey
+    facts: Facts
+    """All but those of steering: ``hash``, ``hash_type``, ``mark``."""
+
+
 class Arrival(data.Struct):
-    """A whole good frame in the packet FIFO."""
+    """A frame in the packet FIFO that knows where it should go."""
 
     queue: Index
     length: Length
+    drop: unsigned(1)
+    """It should not go anywhere, under ``cause``."""
+    cause: DropCause
+    facts: Facts
 
 
 class Mark(data.Struct):

@@ -25,16 +25,18 @@ from types import MappingProxyType
 
 __all__ = [
     "BLOCKS", "CARD", "CHUNKS_PER_PAGE_MAX", "COMPLETION", "COMPLETION_BYTES", "CONSUMER_BITS",
-    "COUNTERS", "ID_VALUE", "LINE_BYTES", "PAGE_ID_BITS", "POOL", "POOLS_MAX", "QUEUE",
-    "QUEUES_MAX", "REGION", "REGION_SLOTS_MAX", "RETURN_WINDOW", "RETURN_WINDOW_BYTES",
+    "COUNTERS", "EXTENSION", "EXTENSION_BYTES", "ID_VALUE", "LINE_BYTES", "PAGE_ID_BITS",
+    "POOL", "POOLS_MAX", "QUEUE", "QUEUES_MAX", "REGION", "REGION_SLOTS_MAX", "RETURN_WINDOW",
+    "RETURN_WINDOW_BYTES",
     "RING_LOG2_MAX", "RING_LOG2_MIN", "TOKEN", "USER", "VERSION_MAJOR", "VERSION_MINOR",
     "WINDOW_ADDRESS_BITS", "Access", "Block", "DropCause", "Event", "Fault", "Field", "Layout",
+    "HashType", "L3", "L4",
     "Policy", "Register", "SteeringMode",
 ]
 
 ID_VALUE = 0x50475247
 """Value of ``CARD.ID``: the letters "PGRG"."""
-VERSION_MAJOR = 1
+VERSION_MAJOR = 2
 VERSION_MINOR = 0
 
 QUEUES_MAX = 64
@@ -45,6 +47,8 @@ CHUNKS_PER_PAGE_MAX = 64
 CONSUMER_BITS = 17
 """Completion indices run freely modulo 2**17: one bit more than the largest ring needs."""
 COMPLETION_BYTES = 16
+EXTENSION_BYTES = 16
+"""What an extended completion has before the plain one; together they are 32 bytes."""
 LINE_BYTES = 64
 """Completions are written in lines of at most 64 aligned bytes."""
 RING_LOG2_MIN = 6
@@ -77,6 +81,38 @@ class SteeringMode(enum.IntEnum):
     """Frame after frame over queues 0 to ``STEERING.last``; a test mode."""
 
 
+class L3(enum.IntEnum):
+    """What the Ethernet header, behind any VLAN tags, is followed by."""
+
+    OTHER = 0
+    IPV4 = 1
+    IPV6 = 2
+    ARP = 3
+
+
+class L4(enum.IntEnum):
+    """What the IP header, behind any options and extension headers, is followed by."""
+
+    OTHER = 0
+    """None, none that the card knows, or none that it can see: not the first fragment."""
+    TCP = 1
+    UDP = 2
+    SCTP = 3
+    ICMP = 4
+    """ICMP over IPv4, or ICMPv6 over IPv6."""
+
+
+class HashType(enum.IntEnum):
+    """What the RSS hash was made of."""
+
+    NONE = 0
+    """No IP: the hash is 0."""
+    L3 = 1
+    """Both addresses."""
+    L4 = 2
+    """Both addresses and both ports."""
+
+
 class Policy(enum.IntEnum):
     """In which order a pool's pages are used again."""
 
@@ -95,12 +131,15 @@ class DropCause(enum.IntEnum):
     MALFORMED = 3
     OVERFLOW = 4
     CARD_DISABLED = 5
-    QUEUE_DISABLED = 6
-    POOL_DISABLED = 7
-    NO_PAGE = 8
-    POOL_LIMIT = 9
-    QUEUE_QUOTA = 10
-    RING_FULL = 11
+    MAC_FILTER = 6
+    VLAN_FILTER = 7
+    RULE = 8
+    QUEUE_DISABLED = 9
+    POOL_DISABLED = 10
+    NO_PAGE = 11
+    POOL_LIMIT = 12
+    QUEUE_QUOTA = 13
+    RING_FULL = 14
 
 
 class Fault(enum.IntEnum):
@@ -134,6 +173,9 @@ _DROP_DOC = {
     DropCause.MALFORMED: "a hole in tkeep, or a partial beat before the last",
     DropCause.OVERFLOW: "no room in the packet FIFO (only with CONTROL.drop_when_full)",
     DropCause.CARD_DISABLED: "arrived while CONTROL.receive was 0",
+    DropCause.MAC_FILTER: "destination MAC address not among those that the card takes",
+    DropCause.VLAN_FILTER: "VLAN not among those that the card takes",
+    DropCause.RULE: "a flow rule says so",
     DropCause.QUEUE_DISABLED: "steered to a queue that is not enabled",
     DropCause.POOL_DISABLED: "its queue's pool is not enabled",
     DropCause.NO_PAGE: "too few pages on the recycle ring of its pool",
@@ -279,16 +321,40 @@ COMPLETION = Layout(
     "Written to the queue's completion ring for each segment of a frame, after the segment's data "
     "is visible to the host. Never straddles 64 bytes; the phase bit is in its last 8 bytes.",
     Field("token", 32, "what to return when done; the data starts at its first chunk"),
-    Field("hash", 32, "RSS hash (0 until the card has RSS)"),
+    Field("hash", 32, "RSS hash; hash_type tells of what"),
     Field("length", 16, "bytes of the frame in this segment"),
-    Field("checksum", 16, "ones'-complement sum (0 until the card has the checksum unit)"),
+    Field("checksum", 16, "ones'-complement sum of everything behind the 14 bytes of the Ethernet "
+          "header, padding included; as 16-bit words in network byte order, not inverted"),
     Field("start", 1, "first segment of its frame"),
     Field("end", 1, "last segment of its frame"),
     Field("write_error", 1, "a write of this segment's data was answered with an error: its bytes "
           "in host memory are not to be trusted"),
     Field("last_of_page", 1, "the card puts nothing more in this page"),
-    Field("_reserved", 27),
+    Field("l3", 2, "protocol: see L3"),
+    Field("l4", 3, "protocol: see L4"),
+    Field("fragment", 1, "part of a fragmented datagram"),
+    Field("l3_checked", 1, "the card has checked the IPv4 header's checksum"),
+    Field("l3_ok", 1, "and it is right"),
+    Field("l4_checked", 1, "the card has checked the checksum of TCP or UDP"),
+    Field("l4_ok", 1, "and it is right (or UDP without one)"),
+    Field("hash_type", 2, "see HashType"),
+    Field("vlan", 1, "the frame has a VLAN tag; it is left in place"),
+    Field("split", 1, "its headers are apart, in the memory that the extension names"),
+    Field("header", 8, "bytes up to the end of the L4 header, or 0 if the card could not tell; of "
+          "a frame that is split: bytes in the header's own memory"),
+    Field("_reserved", 5),
     Field("phase", 1, "1 on the first pass over the ring, then inverted on each pass"),
+)
+
+EXTENSION = Layout(
+    "EXTENSION",
+    "Comes before each completion of a queue with extended completions: 32 bytes together, which "
+    "never straddle 64. Only a frame's first segment has more than zeros in it.",
+    Field("time_low", 32, "when the frame's first beat came in: nanoseconds by the card's clock"),
+    Field("time_high", 32, "the upper half of it"),
+    Field("header_token", 32, "of a frame that is split: what to return for its headers"),
+    Field("tci", 16, "tag control information of the outer VLAN tag"),
+    Field("mark", 16, "of the flow rule that the frame met; 0 if none"),
 )
 
 _INDEX = Field("index", CONSUMER_BITS, "completions consumed so far, modulo 2**17")

@@ -10,7 +10,7 @@
 #define PAGERING_H
 
 #define PAGERING_ID_VALUE                                 0x50475247u
-#define PAGERING_VERSION_MAJOR                            1
+#define PAGERING_VERSION_MAJOR                            2
 #define PAGERING_VERSION_MINOR                            0
 #define PAGERING_QUEUES_MAX                               64
 #define PAGERING_POOLS_MAX                                64
@@ -113,23 +113,26 @@
 #define PAGERING_CARD_DROP_MALFORMED                      0x11cu
 #define PAGERING_CARD_DROP_OVERFLOW                       0x120u
 #define PAGERING_CARD_DROP_CARD_DISABLED                  0x124u
-#define PAGERING_CARD_DROP_QUEUE_DISABLED                 0x128u
-#define PAGERING_CARD_DROP_POOL_DISABLED                  0x12cu
-#define PAGERING_CARD_DROP_NO_PAGE                        0x130u
-#define PAGERING_CARD_DROP_POOL_LIMIT                     0x134u
-#define PAGERING_CARD_DROP_QUEUE_QUOTA                    0x138u
-#define PAGERING_CARD_DROP_RING_FULL                      0x13cu
-#define PAGERING_CARD_FAULT_RETURN_PAGE                   0x140u
-#define PAGERING_CARD_FAULT_RETURN_CHUNK                  0x144u
-#define PAGERING_CARD_FAULT_RETURN_OWNER                  0x148u
-#define PAGERING_CARD_FAULT_RETURN_GENERATION             0x14cu
-#define PAGERING_CARD_FAULT_RETURN_IDLE                   0x150u
-#define PAGERING_CARD_FAULT_REGION_ALIGNMENT              0x154u
-#define PAGERING_CARD_FAULT_REGION_REFUSED                0x158u
-#define PAGERING_CARD_FAULT_REGISTER_ACCESS               0x15cu
-#define PAGERING_CARD_FAULT_REGISTER_VALUE                0x160u
-#define PAGERING_CARD_FAULT_DATA_WRITE                    0x164u
-#define PAGERING_CARD_FAULT_COMPLETION_WRITE              0x168u
+#define PAGERING_CARD_DROP_MAC_FILTER                     0x128u
+#define PAGERING_CARD_DROP_VLAN_FILTER                    0x12cu
+#define PAGERING_CARD_DROP_RULE                           0x130u
+#define PAGERING_CARD_DROP_QUEUE_DISABLED                 0x134u
+#define PAGERING_CARD_DROP_POOL_DISABLED                  0x138u
+#define PAGERING_CARD_DROP_NO_PAGE                        0x13cu
+#define PAGERING_CARD_DROP_POOL_LIMIT                     0x140u
+#define PAGERING_CARD_DROP_QUEUE_QUOTA                    0x144u
+#define PAGERING_CARD_DROP_RING_FULL                      0x148u
+#define PAGERING_CARD_FAULT_RETURN_PAGE                   0x14cu
+#define PAGERING_CARD_FAULT_RETURN_CHUNK                  0x150u
+#define PAGERING_CARD_FAULT_RETURN_OWNER                  0x154u
+#define PAGERING_CARD_FAULT_RETURN_GENERATION             0x158u
+#define PAGERING_CARD_FAULT_RETURN_IDLE                   0x15cu
+#define PAGERING_CARD_FAULT_REGION_ALIGNMENT              0x160u
+#define PAGERING_CARD_FAULT_REGION_REFUSED                0x164u
+#define PAGERING_CARD_FAULT_REGISTER_ACCESS               0x168u
+#define PAGERING_CARD_FAULT_REGISTER_VALUE                0x16cu
+#define PAGERING_CARD_FAULT_DATA_WRITE                    0x170u
+#define PAGERING_CARD_FAULT_COMPLETION_WRITE              0x174u
 
 /* REGION: Region table, privileged. Writing a slot registers one region: the card puts its pages on the ring of its pool by itself. */
 #define PAGERING_REGION_BASE                              0x400u
@@ -265,9 +268,59 @@
 #define PAGERING_COMPLETION_LAST_OF_PAGE_WORD             3
 #define PAGERING_COMPLETION_LAST_OF_PAGE_SHIFT            3
 #define PAGERING_COMPLETION_LAST_OF_PAGE_MASK             0x8u
+#define PAGERING_COMPLETION_L3_WORD                       3
+#define PAGERING_COMPLETION_L3_SHIFT                      4
+#define PAGERING_COMPLETION_L3_MASK                       0x30u
+#define PAGERING_COMPLETION_L4_WORD                       3
+#define PAGERING_COMPLETION_L4_SHIFT                      6
+#define PAGERING_COMPLETION_L4_MASK                       0x1c0u
+#define PAGERING_COMPLETION_FRAGMENT_WORD                 3
+#define PAGERING_COMPLETION_FRAGMENT_SHIFT                9
+#define PAGERING_COMPLETION_FRAGMENT_MASK                 0x200u
+#define PAGERING_COMPLETION_L3_CHECKED_WORD               3
+#define PAGERING_COMPLETION_L3_CHECKED_SHIFT              10
+#define PAGERING_COMPLETION_L3_CHECKED_MASK               0x400u
+#define PAGERING_COMPLETION_L3_OK_WORD                    3
+#define PAGERING_COMPLETION_L3_OK_SHIFT                   11
+#define PAGERING_COMPLETION_L3_OK_MASK                    0x800u
+#define PAGERING_COMPLETION_L4_CHECKED_WORD               3
+#define PAGERING_COMPLETION_L4_CHECKED_SHIFT              12
+#define PAGERING_COMPLETION_L4_CHECKED_MASK               0x1000u
+#define PAGERING_COMPLETION_L4_OK_WORD                    3
+#define PAGERING_COMPLETION_L4_OK_SHIFT                   13
+#define PAGERING_COMPLETION_L4_OK_MASK                    0x2000u
+#define PAGERING_COMPLETION_HASH_TYPE_WORD                3
+#define PAGERING_COMPLETION_HASH_TYPE_SHIFT               14
+#define PAGERING_COMPLETION_HASH_TYPE_MASK                0xc000u
+#define PAGERING_COMPLETION_VLAN_WORD                     3
+#define PAGERING_COMPLETION_VLAN_SHIFT                    16
+#define PAGERING_COMPLETION_VLAN_MASK                     0x10000u
+#define PAGERING_COMPLETION_SPLIT_WORD                    3
+#define PAGERING_COMPLETION_SPLIT_SHIFT                   17
+#define PAGERING_COMPLETION_SPLIT_MASK                    0x20000u
+#define PAGERING_COMPLETION_HEADER_WORD                   3
+#define PAGERING_COMPLETION_HEADER_SHIFT                  18
+#define PAGERING_COMPLETION_HEADER_MASK                   0x3fc0000u
 #define PAGERING_COMPLETION_PHASE_WORD                    3
 #define PAGERING_COMPLETION_PHASE_SHIFT                   31
 #define PAGERING_COMPLETION_PHASE_MASK                    0x80000000u
+
+/* EXTENSION */
+#define PAGERING_EXTENSION_TIME_LOW_WORD                  0
+#define PAGERING_EXTENSION_TIME_LOW_SHIFT                 0
+#define PAGERING_EXTENSION_TIME_LOW_MASK                  0xffffffffu
+#define PAGERING_EXTENSION_TIME_HIGH_WORD                 1
+#define PAGERING_EXTENSION_TIME_HIGH_SHIFT                0
+#define PAGERING_EXTENSION_TIME_HIGH_MASK                 0xffffffffu
+#define PAGERING_EXTENSION_HEADER_TOKEN_WORD              2
+#define PAGERING_EXTENSION_HEADER_TOKEN_SHIFT             0
+#define PAGERING_EXTENSION_HEADER_TOKEN_MASK              0xffffffffu
+#define PAGERING_EXTENSION_TCI_WORD                       3
+#define PAGERING_EXTENSION_TCI_SHIFT                      0
+#define PAGERING_EXTENSION_TCI_MASK                       0xffffu
+#define PAGERING_EXTENSION_MARK_WORD                      3
+#define PAGERING_EXTENSION_MARK_SHIFT                     16
+#define PAGERING_EXTENSION_MARK_MASK                      0xffff0000u
 
 /* Steering mode: STEERING.mode */
 #define PAGERING_STEERING_MODE_FIXED                      0
@@ -276,6 +329,24 @@
 /* Policy: POOL.CONTROL.policy */
 #define PAGERING_POLICY_FIFO                              0
 #define PAGERING_POLICY_LIFO                              1
+
+/* L3: COMPLETION.l3 */
+#define PAGERING_L3_OTHER                                 0
+#define PAGERING_L3_IPV4                                  1
+#define PAGERING_L3_IPV6                                  2
+#define PAGERING_L3_ARP                                   3
+
+/* L4: COMPLETION.l4 */
+#define PAGERING_L4_OTHER                                 0
+#define PAGERING_L4_TCP                                   1
+#define PAGERING_L4_UDP                                   2
+#define PAGERING_L4_SCTP                                  3
+#define PAGERING_L4_ICMP                                  4
+
+/* Hash type: COMPLETION.hash_type */
+#define PAGERING_HASH_TYPE_NONE                           0
+#define PAGERING_HASH_TYPE_L3                             1
+#define PAGERING_HASH_TYPE_L4                             2
 
 /* Event: bits of EVENTS and EVENT_ENABLE */
 #define PAGERING_EVENT_LOW_WATER                          0
@@ -289,12 +360,15 @@
 #define PAGERING_DROP_CAUSE_MALFORMED                     3
 #define PAGERING_DROP_CAUSE_OVERFLOW                      4
 #define PAGERING_DROP_CAUSE_CARD_DISABLED                 5
-#define PAGERING_DROP_CAUSE_QUEUE_DISABLED                6
-#define PAGERING_DROP_CAUSE_POOL_DISABLED                 7
-#define PAGERING_DROP_CAUSE_NO_PAGE                       8
-#define PAGERING_DROP_CAUSE_POOL_LIMIT                    9
-#define PAGERING_DROP_CAUSE_QUEUE_QUOTA                   10
-#define PAGERING_DROP_CAUSE_RING_FULL                     11
+#define PAGERING_DROP_CAUSE_MAC_FILTER                    6
+#define PAGERING_DROP_CAUSE_VLAN_FILTER                   7
+#define PAGERING_DROP_CAUSE_RULE                          8
+#define PAGERING_DROP_CAUSE_QUEUE_DISABLED                9
+#define PAGERING_DROP_CAUSE_POOL_DISABLED                 10
+#define PAGERING_DROP_CAUSE_NO_PAGE                       11
+#define PAGERING_DROP_CAUSE_POOL_LIMIT                    12
+#define PAGERING_DROP_CAUSE_QUEUE_QUOTA                   13
+#define PAGERING_DROP_CAUSE_RING_FULL                     14
 
 /* Fault: counters FAULT_* */
 #define PAGERING_FAULT_RETURN_PAGE                        0

@@ -18,9 +18,11 @@ __all__ = ["HEADER", "MARKDOWN", "c_header", "markdown"]
 MARKDOWN = Path(__file__).parent / "registers.md"
 HEADER = Path(__file__).parent / "pagering.h"
 
-_RECORDS = (abi.TOKEN, abi.COMPLETION)
+_RECORDS = (abi.TOKEN, abi.COMPLETION, abi.EXTENSION)
 _ENUMS: tuple[tuple[type[enum.IntEnum], str], ...] = (
     (abi.SteeringMode, "STEERING.mode"), (abi.Policy, "POOL.CONTROL.policy"),
+    (abi.L3, "COMPLETION.l3"), (abi.L4, "COMPLETION.l4"),
+    (abi.HashType, "COMPLETION.hash_type"),
     (abi.Event, "bits of EVENTS and EVENT_ENABLE"), (abi.DropCause, "counters DROP_*"),
     (abi.Fault, "counters FAULT_*"),
 )
