@@ -12,8 +12,10 @@ from pagering_hdl.layouts import L4, Kind
 
 
 def segment(rng, kind):
+    apart = kind is Kind.SEGMENT and rng.random() < 0.2
     return {"kind": kind, "index": rng.randrange(64), "length": rng.randrange(1, 4097),
-            "start": rng.getrandbits(1), "end": rng.getrandbits(1), "error": rng.getrandbits(1),
+            "start": rng.getrandbits(1), "end": 0 if apart else rng.getrandbits(1),
+            "error": rng.getrandbits(1), "apart": int(apart),
             "last_of_page": rng.getrandbits(1),
             "token": {"page": rng.getrandbits(16), "first": rng.getrandbits(6),
                       "last": rng.getrandbits(6), "generation": rng.getrandbits(4)}}
@@ -22,6 +24,19 @@ def segment(rng, kind):
 def token_word(token):
     return (token["page"] | token["first"] << 16 | token["last"] << 22
             | token["generation"] << 28)
+
+
+def headers_of(sent):
+    """Return, for each completed segment, the headers that came apart just before it."""
+    before, found = None, []
+    for item in sent:
+        if item["kind"] is Kind.SEGMENT:
+            if not item["apart"]:
+                found.append(before)
+            before = item if item["apart"] else None
+        elif item["kind"] is not Kind.CLOSE:
+            found.append(None)
+    return found
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -33,7 +48,8 @@ def test_random_segments(seed):
     sent = [segment(rng, rng.choice((Kind.SEGMENT, Kind.SEGMENT, Kind.CLOSE, Kind.START_QUEUE,
                                      Kind.FENCE_POOL))) for _ in range(100)]
     delivered = [s for s in sent if s["kind"] in (Kind.SEGMENT, Kind.CLOSE)]
-    completed = [s for s in sent if s["kind"] is not Kind.CLOSE]
+    completed = [s for s in sent if s["kind"] is not Kind.CLOSE and not s["apart"]]
+    headers = headers_of(sent)
     deliveries, entries = [], []
     simulate(clocked(dut), source(dut.written, sent, rng),
              sink(dut.deliveries, deliveries, len(delivered), random.Random(seed + 1)),
@@ -48,13 +64,16 @@ def test_random_segments(seed):
                                                    wanted["token"]["last"])
     frames = iter(known)
     facts = next(frames)
-    for got, wanted in zip(entries, completed, strict=True):
+    for got, wanted, apart in zip(entries, completed, headers, strict=True):
         assert (got["kind"], got["index"]) == (wanted["kind"], wanted["index"])
         completion = got["completion"]
         assert completion["token"] == token_word(wanted["token"])
         for name in ("length", "start", "end", "last_of_page"):
             assert completion[name] == wanted[name]
-        assert completion["write_error"] == wanted["error"]
+        if wanted["kind"] is Kind.SEGMENT:
+            assert completion["write_error"] == (wanted["error"] | (apart or wanted)["error"])
+            assert completion["split"] == (apart is not None)
+            assert not apart or got["header_token"] == apart["token"]
         assert not any(completion[name] for name in ("_reserved", "phase"))
         if wanted["kind"] is Kind.SEGMENT:
             assert completion["l4"] == facts["l4"].value

@@ -1,4 +1,4 @@
-"""PacketFifo and PacketReader: commit and rollback, skips, no bubble, exact room, wrap-around."""
+"""PacketFifo and PacketReader: commit and rollback, parts and skips, no bubble, exact room."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from hdl_streams import drain, get, put, rules, simulate
 from pagering_hdl.packet_fifo import PacketFifo
 
 BYTES = 8
+
+
+def command(length, *, skip=False, end=True):
+    """Return the command that reads, or skips, so many bytes."""
+    return {"last": (length - 1) // BYTES, "tail": (length - 1) % BYTES, "skip": skip, "end": end}
 
 
 async def write(ctx, dut, frame, *, commit=True):
@@ -31,13 +36,13 @@ async def write(ctx, dut, frame, *, commit=True):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_random_frames_against_a_list(seed):
-    """Frames of all lengths, a third of them rolled back, a third skipped, some in two commands."""
+    """Frames of all lengths, a third rolled back, a third skipped, some cut anywhere."""
     rng = random.Random(seed)
     dut = PacketFifo(64, 32)
     frames = [(rng.randbytes(rng.randrange(1, 200)), rng.random() > 0.3) for _ in range(60)]
     kept = [frame for frame, commit in frames if commit]
     skips = [rng.random() < 0.3 for _ in kept]
-    reads = []
+    reads, ends = [], []
 
     async def writer(ctx):
         for frame, commit in frames:
@@ -47,22 +52,27 @@ def test_random_frames_against_a_list(seed):
     async def commander(ctx):
         for frame, skip in zip(kept, skips, strict=True):
             assert await get(ctx, dut.arrivals) == len(frame)
-            cut = 0 if skip or len(frame) < 100 else 64
-            parts = [frame[:cut], frame[cut:]] if cut else [frame]
+            cuts = [] if skip else sorted({rng.randrange(len(frame)) for _ in range(2)} - {0})
+            parts = [frame[at:end] for at, end in zip([0, *cuts], [*cuts, len(frame)],
+                                                      strict=True)]
             if not skip:
                 reads.extend(parts)
-            for part in parts:
-                await put(ctx, dut.commands, {"length": len(part), "skip": skip})
+            for number, part in enumerate(parts):
+                await put(ctx, dut.commands, command(len(part), skip=skip,
+                                                     end=number == len(parts) - 1))
+            ends.append(frame)
 
     async def reader(ctx):
-        expected = sum(-(-len(frame) // BYTES)
-                       for frame, skip in zip(kept, skips, strict=True) if not skip)
-        words = await drain(ctx, dut.beats, expected, random.Random(seed + 9), 0.8)
-        got = b"".join(word.to_bytes(BYTES, "little") for word in words)
-        for part in reads:
-            assert got[:len(part)] == part
-            got = got[-(-len(part) // BYTES) * BYTES:]
-        assert not got
+        done = 0
+        while done < skips.count(False) or len(ends) < len(kept):
+            if len(reads) == done:
+                await ctx.tick()
+                continue
+            part = reads[done]
+            words = await drain(ctx, dut.beats, -(-len(part) // BYTES), random.Random(done), 0.8)
+            assert b"".join(word.to_bytes(BYTES, "little") for word in words)[:len(part)] == part
+            done += 1
+        assert len(reads) == done
         await ctx.tick().repeat(2)
         while not ctx.get(dut.empty):
             await ctx.tick()
@@ -78,13 +88,13 @@ def test_no_bubble_between_commands():
         assert await drain(ctx, dut.arrivals, 4) == [40] * 4
         ctx.set(dut.beats.ready, 1)
         ctx.set(dut.commands.valid, 1)
-        ctx.set(dut.commands.payload, {"length": 40})
+        ctx.set(dut.commands.payload, command(40))
         got = []
-        await ctx.tick()
-        for _ in range(20):
+        await ctx.tick().repeat(2)
+        for cycle in range(20):
             assert ctx.get(dut.beats.valid)
             got.append(ctx.get(dut.beats.payload) & 0xFF)
-            if len(got) == 20:
+            if cycle == 18:
                 ctx.set(dut.commands.valid, 0)
             await ctx.tick()
         assert got == sorted([0, 1, 2, 3] * 5)
@@ -98,13 +108,13 @@ def test_a_skip_takes_one_cycle_however_long_it_is():
         for number in range(3):
             await write(ctx, dut, bytes([number] * 160))
         await drain(ctx, dut.arrivals, 3)
-        ctx.set(dut.commands.payload, {"length": 160, "skip": 1})
+        ctx.set(dut.commands.payload, command(160, skip=True))
         ctx.set(dut.commands.valid, 1)
         for _ in range(2):
             assert ctx.get(dut.commands.ready)
             await ctx.tick()
         ctx.set(dut.commands.valid, 0)
-        await put(ctx, dut.commands, {"length": 8})
+        await put(ctx, dut.commands, command(8))
         assert await get(ctx, dut.beats) == int.from_bytes([2] * 8, "little")
     simulate(dut, bench)
 
@@ -116,11 +126,11 @@ def test_a_skip_does_not_disturb_a_beat_that_waits():
         for number in range(3):
             await write(ctx, dut, bytes([number + 1] * 8))
         await drain(ctx, dut.arrivals, 3)
-        await put(ctx, dut.commands, {"length": 8})
-        await put(ctx, dut.commands, {"length": 8, "skip": 1})
+        await put(ctx, dut.commands, command(8))
+        await put(ctx, dut.commands, command(8, skip=True))
         await ctx.tick().repeat(3)
         assert await get(ctx, dut.beats) == int.from_bytes([1] * 8, "little")
-        await put(ctx, dut.commands, {"length": 8})
+        await put(ctx, dut.commands, command(8))
         assert await get(ctx, dut.beats) == int.from_bytes([3] * 8, "little")
     simulate(dut, bench, background=[rules(dut.beats)])
 
@@ -135,14 +145,14 @@ def test_room_is_exact_and_comes_back():
             await write(ctx, dut, frame)
             assert not ctx.get(dut.room)
             assert await get(ctx, dut.arrivals) == 128
-            ctx.set(dut.commands.payload, {"length": 128})
+            ctx.set(dut.commands.payload, command(128))
             ctx.set(dut.commands.valid, 1)
             ctx.set(dut.beats.ready, 1)
             await ctx.tick()
             assert ctx.get(dut.room)
             await ctx.tick().until(dut.commands.ready)
             ctx.set(dut.commands.valid, 0)
-            await ctx.tick().repeat(2)
+            await ctx.tick().repeat(3)
             assert ctx.get(dut.empty)
     simulate(dut, bench)
 

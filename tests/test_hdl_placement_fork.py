@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from hdl_streams import rules, simulate, sink, source
+from hdl_streams import config, rules, simulate, sink, source
 from pagering_hdl.layouts import Kind
 from pagering_hdl.placement_fork import PlacementFork
 
@@ -16,7 +16,7 @@ MARKS = (Kind.CLOSE, Kind.START_QUEUE, Kind.FENCE_POOL)
 def placement(rng, kind):
     return {"kind": kind, "index": rng.randrange(64), "length": rng.randrange(1, 4097),
             "address": rng.getrandbits(64), "start": rng.getrandbits(1), "end": rng.getrandbits(1),
-            "last_of_page": rng.getrandbits(1),
+            "last_of_page": rng.getrandbits(1), "apart": rng.getrandbits(1),
             "token": {"page": rng.getrandbits(16), "first": rng.getrandbits(6),
                       "last": rng.getrandbits(6), "generation": rng.getrandbits(4)}}
 
@@ -24,7 +24,7 @@ def placement(rng, kind):
 @pytest.mark.parametrize("seed", range(4))
 def test_random_takers(seed):
     rng = random.Random(seed)
-    dut = PlacementFork()
+    dut = PlacementFork(config())
     sent = [placement(rng, rng.choice((Kind.SEGMENT, Kind.SEGMENT, Kind.SKIP, *MARKS)))
             for _ in range(150)]
     reads = [p for p in sent if p["kind"] in (Kind.SEGMENT, Kind.SKIP)]
@@ -35,11 +35,11 @@ def test_random_takers(seed):
              sink(dut.jobs, jobs, len(writes), random.Random(seed + 2), 0.5),
              sink(dut.pending, pending, len(writes), random.Random(seed + 3), 0.5),
              background=[rules(stream) for stream in (dut.commands, dut.jobs, dut.pending)])
-    assert commands == [{"length": p["length"], "skip": int(p["kind"] is Kind.SKIP)}
-                        for p in reads]
+    assert commands == [{"last": (p["length"] - 1) // 8, "tail": (p["length"] - 1) % 8,
+                         "skip": int(p["kind"] is Kind.SKIP), "end": p["end"]} for p in reads]
     for name in ("kind", "index", "address", "length"):
         assert [job[name] for job in jobs] == [p[name] for p in writes]
-    for name in ("kind", "index", "token", "length", "start", "end", "last_of_page"):
+    for name in ("kind", "index", "apart", "token", "length", "start", "end", "last_of_page"):
         assert [item[name] for item in pending] == [p[name] for p in writes]
     assert not any(item["error"] for item in pending)
 
@@ -47,7 +47,7 @@ def test_random_takers(seed):
 @pytest.mark.parametrize("willing", range(8))
 def test_takers_do_not_wait_for_each_other(willing):
     """Each willing taker has the placement at once; a job only with its place for the response."""
-    dut = PlacementFork()
+    dut = PlacementFork(config())
     takers = (dut.commands, dut.jobs, dut.pending)
 
     async def bench(ctx):

@@ -6,14 +6,31 @@ import random
 from collections import deque
 
 import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
 
 from hdl_streams import config, feed, get, mirror, put, rules, simulate, sink
-from pagering_hdl.layouts import Kind
+from pagering_hdl.layouts import Kind, Side
+from pagering_hdl.page_opener import PageOpener
 from pagering_hdl.placer import Placer
 
 
 def base(page):
     return 0xABC_0000_0000 + (page << 12)
+
+
+class Memory:
+    """A placer with its page opener."""
+
+    def __init__(self, card):
+        self.opener, self.placer = PageOpener(), Placer(card)
+
+    def module(self):
+        m = Module()
+        m.submodules.opener, m.submodules.placer = self.opener, self.placer
+        wiring.connect(m, self.placer.orders, self.opener.orders)
+        wiring.connect(m, self.opener.fresh, self.placer.fresh)
+        return m
 
 
 async def ring(ctx, dut, pages, taken):
@@ -42,31 +59,34 @@ async def table(ctx, dut, opened, gaps):
 def test_random_segments(seed):
     rng = random.Random(seed)
     card = config(chunk_bytes=256)
-    dut = Placer(card)
+    dut = Memory(card)
+    placer, opener = dut.placer, dut.opener
     order = rng.sample(range(card.pages), card.pages)
     pages = deque(order)
     open_page, sent, expected = {}, [], []
     opens, takes = [], []
     for _ in range(80):
-        queue, pool = rng.randrange(4), rng.randrange(4)
+        queue, pool, side = rng.randrange(4), rng.randrange(4), rng.choice(list(Side))
         kind = rng.choice((Kind.SEGMENT, Kind.SEGMENT, Kind.SEGMENT, Kind.SKIP, Kind.CLOSE,
                            Kind.FENCE_QUEUE))
         first = rng.randrange(16)
         last = rng.randrange(first, 16)
-        segment = {"kind": kind, "index": queue, "pool": pool, "length": rng.randrange(1, 4097),
-                   "opens": 0, "first": first, "last": last, "start": rng.getrandbits(1),
+        segment = {"kind": kind, "index": queue, "pool": pool, "side": side,
+                   "apart": rng.getrandbits(1), "length": rng.randrange(1, 4097), "opens": 0,
+                   "first": first, "last": last, "start": rng.getrandbits(1),
                    "end": rng.getrandbits(1), "last_of_page": rng.getrandbits(1)}
-        if kind is Kind.SEGMENT and pages and (queue not in open_page or rng.random() < 0.4):
-            open_page[queue] = pages.popleft()
+        new = (queue, side) not in open_page
+        if kind is Kind.SEGMENT and pages and (new or rng.random() < 0.4):
+            open_page[queue, side] = pages.popleft()
             segment.update(opens=1, first=0)
-            opens.append((open_page[queue], queue))
+            opens.append((open_page[queue, side], queue))
             takes.append(pool)
-        elif queue not in open_page:
+        elif new:
             segment["kind"] = kind = Kind.START_QUEUE
-        page = open_page.get(queue, 0)
+        page = open_page.get((queue, side), 0)
         sent.append(segment)
         expected.append({
-            "kind": kind, "index": queue, "length": segment["length"],
+            "kind": kind, "index": queue, "length": segment["length"], "apart": segment["apart"],
             "address": base(page) + segment["first"] * 256, "start": segment["start"],
             "end": segment["end"], "last_of_page": segment["last_of_page"],
             "token": {"page": page, "first": segment["first"], "last": last,
@@ -74,19 +94,19 @@ def test_random_segments(seed):
     got, opened, taken = [], [], []
 
     async def ring_bench(ctx):
-        await ring(ctx, dut, order, taken)
+        await ring(ctx, opener, order, taken)
 
     async def table_bench(ctx):
-        await table(ctx, dut, opened, random.Random(seed + 1))
+        await table(ctx, opener, opened, random.Random(seed + 1))
 
     async def segments(ctx):
         await ctx.tick().repeat(4)
-        await feed(ctx, dut.segments, sent, rng)
-    simulate(dut, segments,
-             sink(dut.placements, got, len(sent), random.Random(seed + 2)),
-             background=[ring_bench, table_bench, rules(dut.placements), rules(dut.opens),
-                         rules(dut.takes)],
-             tables=[mirror(dut.address, base)])
+        await feed(ctx, placer.segments, sent, rng)
+    simulate(dut.module(), segments,
+             sink(placer.placements, got, len(sent), random.Random(seed + 2)),
+             background=[ring_bench, table_bench, rules(placer.placements), rules(opener.opens),
+                         rules(opener.takes)],
+             tables=[mirror(placer.address, base)])
     for placed, wanted in zip(got, expected, strict=True):
         carries = wanted["kind"] in (Kind.SEGMENT, Kind.CLOSE)
         names = wanted if carries else ("kind", "index", "length")
@@ -95,18 +115,27 @@ def test_random_segments(seed):
     assert taken == takes
 
 
-def test_cycles():
-    """One for a segment in an open page, four for one that opens a page."""
-    dut = Placer(config())
+@pytest.mark.parametrize("opens", [0, 1])
+def test_a_segment_a_cycle(opens):
+    """In an open page, and in new ones as fast as ring and page table give them."""
+    dut = Memory(config())
+    opener, placer = dut.opener, dut.placer
 
     async def bench(ctx):
-        # A ring and a page table that answer as fast as they can.
-        for signal, value in ((dut.takes.ready, 1), (dut.pages.valid, 1), (dut.opens.ready, 1),
-                              (dut.opened, 1), (dut.placements.ready, 1), (dut.segments.valid, 1)):
-            ctx.set(signal, value)
-        for opens, cycles in ((1, 4), (0, 1), (0, 1), (1, 4), (1, 4)):
-            ctx.set(dut.segments.payload, {"kind": Kind.SEGMENT, "opens": opens})
-            for cycle in range(cycles):
-                assert ctx.get(dut.segments.ready) == (cycle == cycles - 1)
-                await ctx.tick()
-    simulate(dut, bench)
+        ready = (opener.takes.ready, opener.pages.valid, opener.opens.ready,
+                 placer.placements.ready, placer.segments.valid)
+        for signal in ready:
+            ctx.set(signal, 1)
+        # Pages come, and generations, a cycle each after they are asked for.
+        ctx.set(opener.pages.valid, 0)
+        ctx.set(placer.segments.payload, {"kind": Kind.SEGMENT, "opens": opens})
+        taken = asked = placed = 0
+        for _ in range(60):
+            taken, ask = ctx.get(opener.takes.valid), taken
+            ctx.set(opener.pages.valid, ask)
+            ctx.set(opener.opened, asked)
+            asked = ask
+            placed += ctx.get(placer.placements.valid)
+            await ctx.tick()
+        assert placed > (60 - 6 if not opens else 60 // 2)
+    simulate(dut.module(), bench)

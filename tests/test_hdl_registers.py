@@ -22,6 +22,7 @@ CONSTANTS = {
     "CAP_SIZES": abi.CARD["CAP_SIZES"].pack(page_log2=12, chunk_log2=10, region_pages_log2=2,
                                             bus_log2=3),
     "CAP_LIMITS": abi.CARD["CAP_LIMITS"].pack(frame_bytes=1000, burst_bytes=256),
+    "CAP_FEATURES": abi.CARD["CAP_FEATURES"].pack(header_split=1),
     "STATUS of CARD": abi.CARD["STATUS"].pack(idle=1),
 }
 

@@ -52,6 +52,7 @@ def test_random_bursts_and_marks(seed):
         segment = {"kind": kind, "index": rng.randrange(64), "length": number,
                    "start": rng.getrandbits(1), "end": rng.getrandbits(1),
                    "last_of_page": rng.getrandbits(1),
+                   "apart": number & 1,
                    "token": {"page": number, "first": 1, "last": 2, "generation": 3}}
         pending.append({**segment, "error": 0})
         bad = 0

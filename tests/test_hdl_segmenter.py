@@ -7,7 +7,7 @@ import random
 import pytest
 
 from hdl_streams import config, rules, simulate, sink, source
-from pagering_hdl.layouts import Kind
+from pagering_hdl.layouts import Kind, Side
 from pagering_hdl.segmenter import Segmenter, segments
 
 MARKS = (Kind.CLOSE, Kind.START_QUEUE, Kind.FENCE_QUEUE, Kind.START_POOL, Kind.FENCE_POOL)
@@ -22,6 +22,15 @@ def run(card, grants, count, seed=0):
     return got
 
 
+def share(rng, card, length):
+    """Return random memory for so many bytes."""
+    chunks = -(-length // card.chunk_bytes)
+    opens = rng.randrange(2) or chunks > card.chunks
+    first = None if opens else rng.randrange(card.chunks - chunks + 1)
+    return first, {"pool": rng.randrange(64), "top": length - 1, "opens": int(opens),
+                   "first": first or 0}
+
+
 @pytest.mark.parametrize("card", [
     config(), config(chunk_bytes=64), config(chunk_bytes=4096),
     config(page_bytes=8192, chunk_bytes=2048), config(page_bytes=65536, chunk_bytes=1024)],
@@ -30,24 +39,35 @@ def run(card, grants, count, seed=0):
 def test_random_grants_against_the_twin(card, seed):
     rng = random.Random(seed)
     grants, expected = [], []
-    for _ in range(60):
+    for _ in range(80):
         kind = rng.choice((Kind.SEGMENT, Kind.SEGMENT, Kind.SKIP, rng.choice(MARKS)))
-        queue, pool, closes = rng.randrange(64), rng.randrange(64), rng.randrange(2)
+        queue = rng.randrange(64)
+        close_headers, close_payload = rng.randrange(2), rng.randrange(2)
+        if kind is Kind.CLOSE:
+            close_headers |= 1 - close_payload
         length = rng.choice((rng.randrange(1, 16384), card.page_bytes, card.page_bytes + 1,
                              2 * card.page_bytes)) % 16384 or 1
-        chunks = -(-length // card.chunk_bytes)
-        opens = rng.randrange(2) or chunks > card.chunks
-        first = None if opens else rng.randrange(card.chunks - chunks + 1)
-        grants.append({"kind": kind, "index": queue, "pool": pool, "length": length,
-                       "opens": opens, "closes": closes, "first": first or 0})
-        if closes:
-            expected.append({"kind": Kind.CLOSE, "index": queue})
+        split = kind is Kind.SEGMENT and rng.random() < 0.4
+        side = Side.PAYLOAD if split else rng.choice(list(Side))
+        (h_first, headers), (first, frame) = share(rng, card, h := rng.randrange(1, 256)), share(
+            rng, card, length)
+        grants.append({"kind": kind, "index": queue, "close_headers": close_headers,
+                       "close_payload": close_payload, "split": int(split), "side": side,
+                       "headers": headers, "frame": frame})
+        if close_headers:
+            expected.append({"kind": Kind.CLOSE, "index": queue, "side": Side.HEADERS})
+        if split:
+            (segment,) = segments(card, h, h_first)
+            expected.append({"kind": kind, "index": queue, "side": Side.HEADERS, "apart": 1,
+                             "pool": headers["pool"], **segment, "end": 0})
+        if close_payload:
+            expected.append({"kind": Kind.CLOSE, "index": queue, "side": Side.PAYLOAD})
         if kind is Kind.SEGMENT:
-            expected += [{"kind": kind, "index": queue, "pool": pool, **segment}
-                         for segment in segments(card, length, first)]
+            expected += [{"kind": kind, "index": queue, "pool": frame["pool"], "side": side,
+                          "apart": 0, **segment} for segment in segments(card, length, first)]
         elif kind is Kind.SKIP:
             expected.append({"kind": kind, "index": queue, "length": length})
-        else:
+        elif kind is not Kind.CLOSE:
             expected.append({"kind": kind, "index": queue})
     got = run(card, grants, len(expected), seed)
     assert [{name: segment[name] for name in wanted}
@@ -70,15 +90,15 @@ def test_a_segment_a_cycle():
     async def bench(ctx):
         ctx.set(dut.segments.ready, 1)
         ctx.set(dut.grants.valid, 1)
-        ctx.set(dut.grants.payload, {"kind": Kind.SEGMENT, "length": 10000, "opens": 1,
-                                     "closes": 1})
+        ctx.set(dut.grants.payload, {"kind": Kind.SEGMENT, "close_payload": 1,
+                                     "frame": {"top": 9999, "opens": 1}})
         seen = []
         for _ in range(8):
             assert ctx.get(dut.segments.valid)
             segment = ctx.get(dut.segments.payload)
-            seen.append((segment.kind, segment.length))
+            seen.append((segment.kind, segment.length if segment.kind == Kind.SEGMENT else 0))
             await ctx.tick()
-        frame = [(Kind.CLOSE, 4096), (Kind.SEGMENT, 4096), (Kind.SEGMENT, 4096),
+        frame = [(Kind.CLOSE, 0), (Kind.SEGMENT, 4096), (Kind.SEGMENT, 4096),
                  (Kind.SEGMENT, 1808)]
         assert seen == frame * 2
     simulate(dut, bench)

@@ -4,13 +4,16 @@
 ``frame_gate``           judges each frame as it streams in: whole and good, or dropped
 ``packet_fifo``          keeps it until its memory is found; commit and rollback
 ``steering``             names its queue
-``admission``            grants it memory by count, or drops it (``admission_rules``)
+``admission``            grants it memory by count, drops it or lets it wait (``admission_need``,
+                         ``admission_rules``, ``admission_tables``; ``pacing``)
 ``segmenter``            cuts it at page boundaries
 ``placer``               finds each segment's page, token and address
+``page_opener``          takes pages off the ring ahead of their use
 ``recycle_ring``         the free pages of every pool
 ``region_table``         where pages are in DMA address space, and whose
 ``page_table``           who has each page; every change of hands
 ``placement_fork``       starts reading, writing and waiting for a segment
+``packet_reader``        reads the segment's beats; shifts a payload that began in mid-beat
 ``burst_splitter``       cuts writes into bursts
 ``dma_writer``           puts them on the bus
 ``response_tracker``     waits for the bus to answer

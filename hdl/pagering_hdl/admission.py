@@ -1,21 +1,25 @@
 """Whether a frame gets memory, and how much: decided by counts alone, before any page is touched.
 
-A frame is admitted whole or dropped whole. What it may use is known from differences of running
+A frame is admitted whole or not at all. What it may use is known from differences of running
 counts, each written by one party only: pages pushed on the ring less pages granted are free; pages
 granted to a queue less pages recycled from it are held. A count that moves while a frame is being
 decided moves in the frame's favour, so a decision is never wrong, at worst one frame too strict.
+
+A frame whose headers go apart is looked at twice, first its headers, then its payload, which also
+has to bear what the headers need. Only then anything is granted.
 """
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .admission_rules import AdmissionRules, MemoryNeed, OpenPage
+from .admission_need import MemoryNeed, OpenPage, PieceChooser
+from .admission_rules import AdmissionRules
+from .admission_tables import AdmissionTables
 from .layouts import (
     Arrival,
     Count,
     Drop,
-    DropCause,
     Facts,
     Grant,
     Index,
@@ -24,25 +28,45 @@ from .layouts import (
     PoolCounts,
     QueueSettings,
     RingIndex,
+    Share,
+    Side,
 )
-from .state_table import Lookup, StateTable
+from .pacing import Pace
+from .state_table import Lookup
 
 __all__ = ["Admission"]
 
 
-class Admission(wiring.Component):
-    """Admits frames, or drops them, in order; four cycles each.
+class Headers(data.Struct):
+    """What was found out about a frame's headers, while its payload is looked at."""
 
-    Marks (start and fence of a queue or pool) pass between frames, and what they say holds for
-    every frame behind them.
+    share: Share
+    closes: unsigned(1)
+    after: OpenPage
+    granted: Count
+    off_ring: Count
+    record: unsigned(1)
+    """What admission writes of their pool, if the frame is admitted."""
+
+
+class Admission(wiring.Component):
+    """Admits frames in order; drops them; or, if their queue says so, lets them wait.
+
+    A frame takes a cycle, or as many more as the card has cuts (:class:`CardConfig`); one that is
+    split, twice that. Marks (start and fence of a queue or pool) pass between frames, and what they
+    say holds for every frame behind them. They pass a frame that waits.
 
     Members
     -------
     arrivals : :py:`In(stream.Signature(Arrival))`
     marks : :py:`In(stream.Signature(Mark))`
+    closed : :py:`In(1)`
+        A reset is near: no frame may wait.
     grants : :py:`Out(stream.Signature(Grant))`
     facts : :py:`Out(stream.Signature(Facts))`
         Of each frame that is admitted.
+    waits : :py:`Out(1)`
+        A frame waits for memory.
     dropped : :py:`Out(Drop)`, dropped_queue : :py:`Out(Index)`
     settings : :py:`Out(Lookup(Index, QueueSettings))`
     consumed : :py:`Out(Lookup(Index, RingIndex))`
@@ -60,9 +84,9 @@ class Admission(wiring.Component):
         self.config = config
         super().__init__({
             "arrivals": In(stream.Signature(Arrival)),
-            "marks": In(stream.Signature(Mark)),
+            "marks": In(stream.Signature(Mark)), "closed": In(1),
             "grants": Out(stream.Signature(Grant)), "facts": Out(stream.Signature(Facts)),
-            "dropped": Out(Drop), "dropped_queue": Out(Index),
+            "waits": Out(1), "dropped": Out(Drop), "dropped_queue": Out(Index),
             "settings": Out(Lookup(Index, QueueSettings)),
             "consumed": Out(Lookup(Index, RingIndex)),
             "recycled": Out(Lookup(Index, Count)),
@@ -76,178 +100,235 @@ class Admission(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        queues, pools = self.config.queues, self.config.pools
-        tables = self.tables = {
-            "open": StateTable(OpenPage, depth=queues),
-            "produced": StateTable(RingIndex, depth=queues),
-            "granted": StateTable(Count, depth=queues, reads=2),
-            "pool_granted": StateTable(Count, depth=pools, reads=3),
-            "peak": StateTable(Count, depth=pools, reads=2),
-        }
-        for name, table in tables.items():
-            m.submodules[name] = table
-        wiring.connect(m, wiring.flipped(self.queue_granted), tables["granted"].read[1])
-        wiring.connect(m, wiring.flipped(self.pool_granted[0]), tables["pool_granted"].read[1])
-        wiring.connect(m, wiring.flipped(self.pool_granted[1]), tables["pool_granted"].read[2])
-        wiring.connect(m, wiring.flipped(self.pool_peak), tables["peak"].read[1])
-        self.queue_runs = Signal(queues)
-        self.frame = Signal(Arrival)
-        self.mark = Signal(Mark)
-        self.set = Signal(QueueSettings)
-        self.page = Signal(OpenPage)
-        self.refused, self.cause = Signal(), Signal(DropCause)
-        self._read_queue(m)
-        need, rules = self._read_pool(m)
+        self.pace = Pace(m, self.config.admission_cuts)
+        m.submodules.tables = self.tables = AdmissionTables(self.config)
+        m.submodules.chooser = self.chooser = PieceChooser(self.config)
+        m.submodules.need = self.need = MemoryNeed(self.config)
+        m.submodules.rules = self.rules = AdmissionRules(self.config)
+        for own, shown in ((self.queue_granted, self.tables.queue_granted),
+                           (self.pool_peak, self.tables.pool_peak),
+                           *zip(self.pool_granted, self.tables.pool_granted_reads, strict=True)):
+            wiring.connect(m, wiring.flipped(own), shown)
+        self.queue_runs = Signal(self.config.queues)
+        self.mark, self.scanned = Signal(Mark), Signal(Index)
+        self.second, self.headers, self.ours = Signal(), Signal(Headers), Signal(2)
+        self._look_up_queue(m)
+        self._look_up_pool(m)
+        self._price(m)
         with m.FSM(name="admission"):
-            with m.State("Await frame"):
-                self._await_frame(m)
-            with m.State("Look up pool"):
-                m.next = "Apply rules"
-            with m.State("Apply rules"):
-                m.d.sync += [self.refused.eq(rules.refused), self.cause.eq(rules.cause)]
-                m.next = "Decide"
-            with m.State("Decide"):
-                self._decide(m, need, rules)
+            with m.State("Weigh frame"):
+                self._weigh(m)
+            with m.State("Charge headers"):
+                self._charge_headers(m)
             with m.State("Pass mark"):
                 self._pass_mark(m)
+            with m.State("Find open pages"):
+                self._find_open_pages(m)
             with m.State("Close open pages"):
                 self._close_open_pages(m)
         return m
 
-    def _read_queue(self, m):
-        """Point the per-queue tables at the queue in question."""
+    def _look_up_queue(self, m):
+        """Point everything that a queue has at the queue in question."""
         self.queue = Signal(Index)
+        frame = self.arrivals.p
         m.d.comb += [
             self.settings.addr.eq(self.queue), self.consumed.addr.eq(self.queue),
-            self.recycled.addr.eq(self.queue),
+            self.recycled.addr.eq(self.queue), self.tables.queue.eq(self.queue),
+            self.chooser.length.eq(frame.length), self.chooser.header.eq(frame.facts.header),
+            self.chooser.settings.eq(self.settings.data), self.chooser.second.eq(self.second),
         ]
-        for name in ("open", "produced", "granted"):
-            table = self.tables[name]
-            m.d.comb += [table.read[0].addr.eq(self.queue), table.write.addr.eq(self.queue)]
 
-    def _read_pool(self, m):
-        """Take the pool's counts a cycle after the queue's, and what follows from both."""
-        m.submodules.need = need = MemoryNeed(self.config)
-        m.submodules.rules = rules = AdmissionRules()
-        self.pool = pool = Signal(Index)
-        m.d.comb += pool.eq(self.set.pool)
-        granted = self.tables["pool_granted"].read[0]
-        peak = self.tables["peak"]
-        self.free = free = Signal(Count)
+    def _look_up_pool(self, m):
+        """Point everything that a pool has at the pool of the piece in question."""
+        self.charging = Signal()
+        self.pool = Signal(Index)
         m.d.comb += [
-            self.counts.addr.eq(pool), self.limit.addr.eq(pool), granted.addr.eq(pool),
-            peak.read[0].addr.eq(pool), peak.write.addr.eq(pool),
-            self.tables["pool_granted"].write.addr.eq(pool),
-            free.eq(self.counts.data.pushed - granted.data),
-            need.length.eq(self.frame.length), need.open_page.eq(self.page), need.pool.eq(pool),
+            self.pool.eq(Mux(self.charging, self.headers.share.pool, self.chooser.piece.pool)),
+            self.tables.pool.eq(self.pool), self.counts.addr.eq(self.pool),
+            self.limit.addr.eq(self.pool),
         ]
-        m.d.sync += [
-            rules.drop.eq(self.frame.drop), rules.drop_cause.eq(self.frame.cause),
-            rules.queue_runs.eq(self.queue_runs.bit_select(self.frame.queue, 1)
-                                & (self.frame.queue < self.config.queues)),
-            rules.pool_runs.eq(self.pool_runs.bit_select(pool, 1)),
-            rules.pages.eq(need.pages), rules.segments.eq(need.segments),
-            rules.free.eq(free), rules.held.eq(self.counts.data.registered - free),
-            rules.limit.eq(self.limit.data), rules.quota.eq(self.set.quota),
-            rules.ring_log2.eq(self.set.ring_log2),
-        ]
-        with m.If(self.arrivals.ready):
-            m.d.sync += [
-                rules.queue_held.eq(self.tables["granted"].read[0].data - self.recycled.data),
-                rules.queued.eq(self.tables["produced"].read[0].data - self.consumed.data),
-            ]
-        return need, rules
 
-    def _await_frame(self, m):
-        with m.If(self.marks.valid):
+    def _price(self, m):
+        """From what the tables say to a verdict; see the parts for the numbers of the cuts."""
+        keep, tables, rules, need = self.pace.keep, self.tables, self.rules, self.need
+        piece = self.chooser.piece
+        page = Mux(piece.side == Side.HEADERS, tables.headers.as_value(),
+                   tables.payload.as_value())
+        self.page = keep(3, OpenPage(page), "page_3")
+        here = self.second & self.headers.share.opens & (self.headers.share.pool == piece.pool)
+        queue, frame = self.queue, self.arrivals.p
+        runs = self.queue_runs.bit_select(queue, 1) & (queue < self.config.queues)
+        pool_runs = self.pool_runs.bit_select(self.pool, 1)
+        m.d.comb += [
+            need.top.eq(piece.top), need.page.eq(self.page),
+            rules.drop.eq(frame.drop), rules.drop_cause.eq(frame.cause),
+            rules.queue_runs.eq(keep(3, runs, "queue_runs_3")),
+            rules.pool_runs.eq(keep(3, pool_runs, "pool_runs_3")),
+            rules.settings.eq(keep(0, self.settings.data, "settings_0")),
+            rules.pages.eq(need.pages),
+            rules.segments.eq(Mux(self.chooser.split & ~self.second, 0, need.segments)),
+            rules.before.eq(self.second & self.headers.share.opens),
+            rules.before_here.eq(keep(3, here, "before_here_3")),
+            rules.counts.eq(keep(3, self.counts.data, "counts_3")),
+            rules.granted.eq(keep(3, tables.pool_granted, "pool_granted_3")),
+            rules.limit.eq(keep(3, self.limit.data, "limit_3")),
+            rules.peak.eq(keep(3, tables.peak, "peak_3")),
+            rules.queue_granted.eq(keep(3, tables.granted, "granted_3")),
+            rules.recycled.eq(keep(3, self.recycled.data, "recycled_3")),
+            rules.produced.eq(keep(3, tables.produced, "produced_3")),
+            rules.consumed.eq(keep(3, self.consumed.data, "consumed_3")),
+            tables.new_granted.eq(rules.queue_granted_after),
+            tables.new_produced.eq(rules.produced_after),
+            tables.new_pool_granted.eq(rules.granted_after), tables.new_peak.eq(rules.off_ring),
+        ]
+
+    def _weigh(self, m):
+        """Wait until the verdict has come through the cuts, then act on it."""
+        step, cuts = Signal(4), len(self.config.admission_cuts)
+        rules, settings = self.rules, self.rules.settings
+        m.d.comb += self.queue.eq(self.arrivals.p.queue)
+        waits = rules.scarce & settings.hold & ~self.closed
+        with m.If((step == 0) & ~self.second & self.marks.valid):
             m.d.comb += self.marks.ready.eq(1)
-            m.d.sync += [self.mark.eq(self.marks.p), self.set.pool.eq(self.marks.p.index),
-                         self.frame.queue.eq(0)]
+            m.d.sync += [self.mark.eq(self.marks.p), self.scanned.eq(0)]
             with m.If(self.marks.p.kind == Kind.FENCE_POOL):
-                m.next = "Close open pages"
+                m.next = "Find open pages"
             with m.Else():
                 m.next = "Pass mark"
+        with m.Elif(self.arrivals.valid & (step != cuts)):
+            m.d.sync += step.eq(step + 1)
+        with m.Elif(self.arrivals.valid & self.chooser.split & ~self.second & ~rules.refused):
+            m.d.sync += [step.eq(0), self.second.eq(1)]
+            self._keep_headers(m)
         with m.Elif(self.arrivals.valid):
-            m.d.comb += [self.queue.eq(self.arrivals.p.queue), self.arrivals.ready.eq(1)]
-            m.d.sync += [self.frame.eq(self.arrivals.p), self.set.eq(self.settings.data),
-                         self.page.eq(self.tables["open"].read[0].data)]
-            m.next = "Look up pool"
+            self._decide(m, waits)
+            with m.If(self.grants.valid & self.grants.ready | (waits & ~self.grants.valid)):
+                m.d.sync += [step.eq(0), self.second.eq(0), self.waits.eq(waits)]
 
-    def _decide(self, m, need, rules):
-        """Grant or drop; the tables move with the grant.
-
-        A frame that does not fit in the open page closes it even if the frame is refused: the page
-        can then come back, and be what the next frame needs.
-        """
-        misfit = need.opens & self.page.open & rules.queue_runs & ~rules.drop
-        m.d.comb += [
-            self.queue.eq(self.frame.queue),
-            self.grants.valid.eq(self.refused | self.facts.ready),
-            self.facts.valid.eq(~self.refused & self.grants.ready),
-            self.facts.p.eq(self.frame.facts),
-            self.grants.p.kind.eq(Mux(self.refused, Kind.SKIP, Kind.SEGMENT)),
-            self.grants.p.index.eq(self.frame.queue), self.grants.p.pool.eq(self.pool),
-            self.grants.p.length.eq(self.frame.length), self.grants.p.opens.eq(need.opens),
-            self.grants.p.closes.eq(misfit),
-            self.grants.p.first.eq(self.page.next),
-            self.dropped.cause.eq(self.cause), self.dropped_queue.eq(self.frame.queue),
+    def _keep_headers(self, m):
+        need, rules, piece = self.need, self.rules, self.chooser.piece
+        m.d.sync += [
+            self.headers.share.pool.eq(piece.pool), self.headers.share.top.eq(piece.top),
+            self.headers.share.opens.eq(need.opens), self.headers.share.first.eq(self.page.next),
+            self.headers.closes.eq(need.opens & self.page.open),
+            self.headers.after.eq(need.after), self.headers.granted.eq(rules.granted_after),
+            self.headers.off_ring.eq(rules.off_ring), self.headers.record.eq(rules.record),
         ]
-        granted, peak = self.tables["granted"], self.tables["peak"]
-        pool_granted, produced = self.tables["pool_granted"], self.tables["produced"]
-        off_ring = rules.held + rules.pages
+
+    def _decide(self, m, waits):
+        """Grant, drop or wait; the tables move with the grant.
+
+        A piece that does not fit in the open page closes it even if the frame is refused: the page
+        can then come back, and be what the next frame needs. If it is the headers that are refused,
+        the payload's page is closed as well.
+        """
+        rules, grant, frame, tables = self.rules, self.grants.p, self.arrivals.p, self.tables
+        split, of_headers = self.chooser.split, self.chooser.piece.side == Side.HEADERS
+        admitted, misfit = Signal(), Signal()
         m.d.comb += [
-            self.tables["open"].write.data.eq(need.after),
-            self.tables["open"].write.data.open.eq(need.after.open & ~self.refused),
-            granted.write.data.eq(granted.read[0].data + rules.pages),
-            pool_granted.write.data.eq(pool_granted.read[0].data + rules.pages),
-            produced.write.data.eq(produced.read[0].data + rules.segments),
-            peak.write.data.eq(off_ring),
+            admitted.eq(~rules.refused),
+            misfit.eq(self.need.opens & rules.queue_runs & ~rules.drop),
+            grant.close_headers.eq(Mux(of_headers, misfit & self.page.open,
+                                       self.second & self.headers.closes)),
+            grant.close_payload.eq(misfit & Mux(of_headers, split & tables.payload.open,
+                                                self.page.open)),
+            grant.kind.eq(Mux(admitted, Kind.SEGMENT, Mux(waits, Kind.CLOSE, Kind.SKIP))),
+            grant.index.eq(frame.queue), grant.split.eq(split & admitted),
+            grant.side.eq(self.chooser.piece.side), grant.headers.eq(self.headers.share),
+            grant.frame.pool.eq(self.chooser.piece.pool), grant.frame.opens.eq(self.need.opens),
+            grant.frame.first.eq(self.page.next),
+            grant.frame.top.eq(Mux(admitted, self.chooser.piece.top, frame.length - 1)),
+            # While a frame waits there is something to say only if a page is closed.
+            self.grants.valid.eq(Mux(waits, grant.close_headers | grant.close_payload,
+                                     rules.refused | self.facts.ready)),
+            self.facts.valid.eq(admitted & self.grants.ready), self.facts.p.eq(frame.facts),
+            self.arrivals.ready.eq(self.grants.valid & self.grants.ready & ~waits),
+            self.dropped.valid.eq(self.arrivals.ready & ~admitted),
+            self.dropped.cause.eq(rules.cause), self.dropped_queue.eq(frame.queue),
         ]
         with m.If(self.grants.valid & self.grants.ready):
-            m.d.comb += [self.dropped.valid.eq(self.refused),
-                         self.tables["open"].write.en.eq(~self.refused | misfit)]
-            with m.If(~self.refused):
-                m.d.comb += [table.write.en.eq(1)
-                             for table in (granted, pool_granted, produced)]
-                m.d.comb += peak.write.en.eq(off_ring > peak.read[0].data)
-            m.next = "Await frame"
+            self._enter(m, admitted, of_headers, split)
+
+    def _enter(self, m, admitted, of_headers, split):
+        """Write to the tables what has been decided."""
+        tables, rules, grant, headers = self.tables, self.rules, self.grants.p, self.headers
+        m.d.comb += [
+            tables.set_headers.eq(grant.close_headers | (admitted & (of_headers | split))),
+            tables.set_payload.eq(grant.close_payload | (admitted & ~of_headers)),
+        ]
+        with m.If(admitted):
+            m.d.comb += [
+                tables.new_headers.eq(Mux(of_headers, self.need.after.as_value(),
+                                          headers.after.as_value())),
+                tables.new_payload.eq(self.need.after),
+                tables.set_granted.eq(1), tables.set_produced.eq(1),
+                tables.set_pool_granted.eq(1), tables.set_peak.eq(rules.record),
+            ]
+            with m.If(split & headers.share.opens
+                      & (headers.share.pool != self.chooser.piece.pool)):
+                m.next = "Charge headers"
+
+    def _charge_headers(self, m):
+        """Count the page of a frame's headers to its pool, which is another than the payload's."""
+        m.d.comb += [
+            self.charging.eq(1), self.tables.set_pool_granted.eq(1),
+            self.tables.new_pool_granted.eq(self.headers.granted),
+            self.tables.set_peak.eq(self.headers.record),
+            self.tables.new_peak.eq(self.headers.off_ring),
+        ]
+        m.next = "Weigh frame"
 
     def _pass_mark(self, m):
-        kind, index = self.mark.kind, self.mark.index
-        opened = self.tables["open"]
+        kind, index, tables = self.mark.kind, self.mark.index, self.tables
+        fences = kind == Kind.FENCE_QUEUE
         m.d.comb += [
-            self.queue.eq(index), self.grants.valid.eq(1), self.grants.p.kind.eq(kind),
-            self.grants.p.index.eq(index),
-            self.grants.p.closes.eq((kind == Kind.FENCE_QUEUE) & opened.read[0].data.open),
+            self.queue.eq(index), self.pool.eq(index), self.grants.valid.eq(1),
+            self.grants.p.kind.eq(kind), self.grants.p.index.eq(index),
+            self.grants.p.close_headers.eq(fences & tables.headers.open),
+            self.grants.p.close_payload.eq(fences & tables.payload.open),
         ]
         with m.If(self.grants.ready):
+            m.next = "Weigh frame"
             with m.Switch(kind):
                 with m.Case(Kind.START_QUEUE):
-                    m.d.comb += self.tables["produced"].write.en.eq(1)
+                    m.d.comb += [tables.set_produced.eq(1), tables.new_produced.eq(0)]
                     m.d.sync += self.queue_runs.bit_select(index, 1).eq(1)
                 with m.Case(Kind.FENCE_QUEUE):
-                    m.d.comb += opened.write.en.eq(1)
+                    m.d.comb += [tables.set_headers.eq(1), tables.set_payload.eq(1)]
                     m.d.sync += self.queue_runs.bit_select(index, 1).eq(0)
                 with m.Case(Kind.START_POOL):
                     # Pages that the host still has from before are off the ring from the start.
-                    m.d.comb += [self.tables["peak"].write.en.eq(1),
-                                 self.tables["peak"].write.data.eq(
-                                     self.counts.data.registered - self.free)]
+                    free = self.counts.data.pushed - tables.pool_granted
+                    m.d.comb += [tables.set_peak.eq(1),
+                                 tables.new_peak.eq(self.counts.data.registered - free)]
                     m.d.sync += self.pool_runs.bit_select(index, 1).eq(1)
-            m.next = "Await frame"
+
+    def _find_open_pages(self, m):
+        """Before the fence of a pool: see which open pages of a queue are the pool's."""
+        settings = self.settings.data
+        m.d.sync += self.pool_runs.bit_select(self.mark.index, 1).eq(0)
+        m.d.comb += self.queue.eq(self.scanned)
+        m.d.sync += [
+            self.ours[Side.HEADERS.value].eq(
+                self.tables.headers.open & (settings.header_pool == self.mark.index)),
+            self.ours[Side.PAYLOAD.value].eq(
+                self.tables.payload.open & (settings.pool == self.mark.index)),
+        ]
+        m.next = "Close open pages"
 
     def _close_open_pages(self, m):
-        """Before the fence of a pool: close each queue's open page, if it is the pool's."""
-        opened = self.tables["open"]
-        page = opened.read[0].data
-        ours = page.open & (page.pool == self.mark.index)
-        m.d.sync += self.pool_runs.bit_select(self.mark.index, 1).eq(0)
+        """Close them, and go on to the next queue."""
+        headers, payload = self.ours[Side.HEADERS.value], self.ours[Side.PAYLOAD.value]
         m.d.comb += [
-            self.queue.eq(self.frame.queue), self.grants.valid.eq(ours),
-            self.grants.p.kind.eq(Kind.CLOSE), self.grants.p.index.eq(self.queue),
-            opened.write.en.eq(ours & self.grants.ready),
+            self.queue.eq(self.scanned), self.grants.valid.eq(self.ours.any()),
+            self.grants.p.kind.eq(Kind.CLOSE), self.grants.p.index.eq(self.scanned),
+            self.grants.p.close_headers.eq(headers), self.grants.p.close_payload.eq(payload),
+            self.tables.set_headers.eq(headers & self.grants.ready),
+            self.tables.set_payload.eq(payload & self.grants.ready),
         ]
-        with m.If(~ours | self.grants.ready):
-            m.d.sync += self.frame.queue.eq(self.frame.queue + 1)
-            with m.If(self.frame.queue == self.config.queues - 1):
+        with m.If(self.grants.ready | ~self.ours.any()):
+            m.d.sync += self.scanned.eq(self.scanned + 1)
+            m.next = "Find open pages"
+            with m.If(self.scanned == self.config.queues - 1):
                 m.next = "Pass mark"

@@ -1,73 +1,73 @@
-"""What a frame needs, and the rules by which it gets it or not. Without a clock."""
+"""The rules by which a frame gets its memory, or not."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import data, wiring
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .config import CardConfig
-from .layouts import Count, DropCause, Index, Length, RingIndex
+from .layouts import Count, DropCause, PoolCounts, QueueSettings, RingIndex
+from .pacing import Pace
 
-__all__ = ["AdmissionRules", "MemoryNeed", "OpenPage", "memory_need"]
+__all__ = ["SCARCE", "AdmissionRules"]
 
-
-def memory_need(config: CardConfig, length: int,
-                next_chunk: int | None) -> tuple[int, int, int | None]:
-    """Return what a frame needs: what :class:`MemoryNeed` answers.
-
-    Parameters
-    ----------
-    config : :class:`CardConfig`
-    length : :class:`int`
-        Bytes of the frame.
-    next_chunk : :class:`int`, optional
-        First chunk that is not taken of the queue's open page; None if none is open, or if it is
-        another pool's.
-
-    Returns
-    -------
-    :class:`tuple`
-        New pages; segments; ``next_chunk`` when the frame is in.
-    """
-    chunks = -(-length // config.chunk_bytes)
-    fits = next_chunk is not None and next_chunk + chunks <= config.chunks
-    pages = 0 if fits else -(-length // config.page_bytes)
-    after = (chunks - 1) % config.chunks + 1 if pages else (next_chunk or 0) + chunks
-    return pages, pages or 1, None if after == config.chunks else after
+SCARCE = (DropCause.NO_PAGE, DropCause.POOL_LIMIT, DropCause.QUEUE_QUOTA, DropCause.RING_FULL)
+"""Causes that the host can take away: what a queue may hold a frame for."""
 
 
-class OpenPage(data.Struct):
-    """How far a queue's open page is filled."""
+class AdmissionRules(wiring.Component):
+    """The first reason, in the order of :class:`abi.DropCause`, not to admit a frame.
 
-    open: unsigned(1)
-    pool: Index
-    next: unsigned(7)
-    """First chunk that is not taken."""
-
-
-class MemoryNeed(wiring.Component):
-    """What a frame needs, given the queue's open page. Without a clock.
-
-    It goes to the open page if it fits there whole, else to new pages from their first chunk on.
+    All inputs are behind cut 3, those of what is needed behind cut 4; the answers behind cut 7.
 
     Members
     -------
-    length : :py:`In(14)`, open_page : :py:`In(OpenPage)`, pool : :py:`In(Index)`
-    opens : :py:`Out(1)`
-        New pages are needed.
-    pages : :py:`Out(Count)`
-        How many.
-    segments : :py:`Out(8)`
-    after : :py:`Out(OpenPage)`
-        The queue's open page when the frame is in.
+    drop : :py:`In(1)`, drop_cause : :py:`In(DropCause)`
+        Steering wants it dropped.
+    queue_runs, pool_runs : :py:`In(1)`
+    settings : :py:`In(QueueSettings)`
+    pages : :py:`In(Count)`, segments : :py:`In(8)`
+        What the piece needs.
+    before, before_here : :py:`In(1)`
+        The frame's headers need a page; and it is one of the same pool.
+    counts : :py:`In(PoolCounts)`, granted : :py:`In(Count)`, limit : :py:`In(Count)`
+        Of the pool; its pages granted are a running count, as are those of ``counts``.
+    queue_granted, recycled : :py:`In(Count)`
+        Running counts of the queue's pages: given to it, gone from it.
+    produced, consumed : :py:`In(RingIndex)`
+        Completions given to frames, and read by the host.
+    refused : :py:`Out(1)`, scarce : :py:`Out(1)`, cause : :py:`Out(DropCause)`
+        ``scarce``: waiting may help.
+    off_ring : :py:`Out(Count)`, record : :py:`Out(1)`
+        Pages of the pool that are off its ring if the piece is admitted, and whether that is more
+        than ``peak``.
+    granted_after, queue_granted_after : :py:`Out(Count)`, produced_after : :py:`Out(RingIndex)`
+        The running counts if the piece is admitted.
     """
 
-    length: In(Length)
-    open_page: In(OpenPage)
-    pool: In(Index)
-    opens: Out(1)
-    pages: Out(Count)
-    segments: Out(8)
-    after: Out(OpenPage)
+    drop: In(1)
+    drop_cause: In(DropCause)
+    queue_runs: In(1)
+    pool_runs: In(1)
+    settings: In(QueueSettings)
+    pages: In(Count)
+    segments: In(8)
+    before: In(1)
+    before_here: In(1)
+    counts: In(PoolCounts)
+    granted: In(Count)
+    limit: In(Count)
+    peak: In(Count)
+    queue_granted: In(Count)
+    recycled: In(Count)
+    produced: In(RingIndex)
+    consumed: In(RingIndex)
+    refused: Out(1)
+    scarce: Out(1)
+    cause: Out(DropCause)
+    off_ring: Out(Count)
+    record: Out(1)
+    granted_after: Out(Count)
+    queue_granted_after: Out(Count)
+    produced_after: Out(RingIndex)
 
     def __init__(self, config):
         self.config = config
@@ -75,75 +75,56 @@ class MemoryNeed(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config = self.config
-        chunks, whole, tail = Signal(9), Signal(8), Signal(7)
+        pace = Pace(m, self.config.admission_cuts)
+        width = Count.width
+        free = pace.keep(4, (self.counts.pushed - self.granted)[:width], "free_4")
+        queue_held = pace.keep(4, (self.queue_granted - self.recycled)[:width], "queue_held_4")
+        queued = pace.keep(4, (self.produced - self.consumed)[:RingIndex.width], "queued_4")
+        # What the headers of the frame need counts too, where it is of the same pool or queue.
+        needs = pace.keep(5, self.pages != 0, "needs_5")
+        here = pace.keep(5, self.pages + self.before_here, "here_5")
+        total = pace.keep(5, self.pages + self.before, "total_5")
+        held = pace.keep(5, (self.counts.registered - free)[:width], "held_5")
+        free = pace.keep(5, free, "free_5")
+        queue_held = pace.keep(5, queue_held, "queue_held_5")
+        queued = pace.keep(5, queued + self.segments, "queued_5")
+        off_ring = pace.keep(6, held + here, "off_ring_6")
+        queue_held = pace.keep(6, queue_held + total, "queue_held_6")
+        empty = pace.keep(6, needs & (here > free), "empty_6")
+        full = pace.keep(6, queued > (1 << self.settings.ring_log2), "full_6")
+        # A frame that needs no new page is within every limit that the pages before it met.
+        self._judge(m, pace, {
+            DropCause.QUEUE_DISABLED: ~self.queue_runs,
+            DropCause.POOL_DISABLED: ~self.pool_runs,
+            DropCause.NO_PAGE: empty,
+            DropCause.POOL_LIMIT: needs & (off_ring > self.limit),
+            DropCause.QUEUE_QUOTA: needs & (queue_held > self.settings.quota),
+            DropCause.RING_FULL: full,
+        })
         m.d.comb += [
-            chunks.eq((self.length + config.chunk_bytes - 1) >> config.chunk_log2),
-            whole.eq((self.length + config.page_bytes - 1) >> config.page_log2),
-            # Chunks of the frame's last page: all but those of the whole pages before.
-            tail.eq(((chunks - 1) & (config.chunks - 1)) + 1),
-            self.opens.eq(~self.open_page.open | (self.open_page.pool != self.pool)
-                          | (self.open_page.next + chunks > config.chunks)),
-            self.pages.eq(Mux(self.opens, whole, 0)),
-            self.segments.eq(Mux(self.opens, whole, 1)),
-            self.after.pool.eq(self.pool),
-            self.after.next.eq(Mux(self.opens, tail, self.open_page.next + chunks)),
-            self.after.open.eq(self.after.next != config.chunks),
+            self.off_ring.eq(pace.keep(7, off_ring, "off_ring_7")),
+            self.record.eq(pace.keep(7, off_ring > self.peak, "record_7")),
+            self.granted_after.eq(pace.keep(6, self.granted + here, "granted_after_6")),
+            self.queue_granted_after.eq(
+                pace.keep(6, self.queue_granted + total, "queue_granted_after_6")),
+            self.produced_after.eq(
+                pace.keep(6, self.produced + self.segments, "produced_after_6")),
         ]
         return m
 
-
-class AdmissionRules(wiring.Component):
-    """The first reason, in the order of :class:`abi.DropCause`, not to admit a frame.
-
-    Members
-    -------
-    drop : :py:`In(1)`, drop_cause : :py:`In(DropCause)`
-        Steering wants it dropped.
-    queue_runs, pool_runs : :py:`In(1)`
-    pages : :py:`In(Count)`, segments : :py:`In(8)`
-        What the frame needs.
-    free, held, limit : :py:`In(Count)`
-        Pages of the pool: on the ring, off it, and most allowed off it.
-    queue_held, quota : :py:`In(Count)`
-        The same for the queue.
-    queued : :py:`In(RingIndex)`, ring_log2 : :py:`In(5)`
-        Completions not yet consumed, and the ring's size.
-    refused : :py:`Out(1)`, cause : :py:`Out(DropCause)`
-    """
-
-    drop: In(1)
-    drop_cause: In(DropCause)
-    queue_runs: In(1)
-    pool_runs: In(1)
-    pages: In(Count)
-    segments: In(8)
-    free: In(Count)
-    held: In(Count)
-    limit: In(Count)
-    queue_held: In(Count)
-    quota: In(Count)
-    queued: In(RingIndex)
-    ring_log2: In(5)
-    refused: Out(1)
-    cause: Out(DropCause)
-
-    def elaborate(self, platform):
-        m = Module()
-        rules = {
-            DropCause.QUEUE_DISABLED: ~self.queue_runs,
-            DropCause.POOL_DISABLED: ~self.pool_runs,
-            DropCause.NO_PAGE: self.pages > self.free,
-            # A frame that needs no new page is within every limit that the pages before it met.
-            DropCause.POOL_LIMIT: (self.pages != 0) & (self.held + self.pages > self.limit),
-            DropCause.QUEUE_QUOTA: (self.pages != 0)
-            & (self.queue_held + self.pages > self.quota),
-            DropCause.RING_FULL: self.queued + self.segments > (1 << self.ring_log2),
-        }
-        m.d.comb += self.refused.eq(self.drop | (sum(rules.values()) != 0))
-        for cause, broken in reversed(rules.items()):
-            with m.If(broken):
+    def _judge(self, m, pace, rules):
+        """Find the first rule that is broken."""
+        broken = {cause: pace.keep(7, rule, f"{cause.name.lower()}_7")
+                  for cause, rule in rules.items()}
+        lasting = Signal()
+        m.d.comb += [
+            lasting.eq(self.drop | Cat(rule for cause, rule in broken.items()
+                                       if cause not in SCARCE).any()),
+            self.scarce.eq(~lasting & Cat(broken[cause] for cause in SCARCE).any()),
+            self.refused.eq(lasting | self.scarce),
+        ]
+        for cause, rule in reversed(broken.items()):
+            with m.If(rule):
                 m.d.comb += self.cause.eq(cause)
         with m.If(self.drop):
             m.d.comb += self.cause.eq(self.drop_cause)
-        return m

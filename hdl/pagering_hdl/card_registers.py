@@ -88,6 +88,7 @@ class CardRegisters(wiring.Component):
                 region_pages_log2=config.region_pages_log2, bus_log2=config.bus_log2),
             "CAP_LIMITS": card["CAP_LIMITS"].pack(
                 frame_bytes=config.max_frame, burst_bytes=config.burst_bytes),
+            "CAP_FEATURES": card["CAP_FEATURES"].pack(header_split=config.header_split),
         }
 
     def _state(self):

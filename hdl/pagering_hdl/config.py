@@ -46,6 +46,8 @@ class CardConfig:
     in_flight : :class:`int`
         Write bursts, and frame segments, that may wait for their responses; 0 picks enough to hide
         250 cycles of latency at this width.
+    header_split : :class:`bool`
+        Whether queues can have their frames' headers apart.
 
     Raises
     ------
@@ -64,6 +66,7 @@ class CardConfig:
     max_frame: int = 9600
     burst_bytes: int = 256
     in_flight: int = field(default=0)
+    header_split: bool = True
 
     def __post_init__(self) -> None:
         if self.in_flight == 0:
@@ -95,6 +98,11 @@ class CardConfig:
         value = getattr(self, name)
         self._check(name, _power_of_two(value) and low <= value <= high,
                     f"a power of two from {low} to {high}")
+
+    @property
+    def admission_cuts(self) -> tuple[int, ...]:
+        """Where admission has registers: as many as the shortest frame leaves time for."""
+        return {64: (0, 1, 2, 3, 4, 5, 6, 7), 128: (1, 3, 5, 7)}.get(self.bus_bits, ())
 
     @property
     def bus_bytes(self) -> int:

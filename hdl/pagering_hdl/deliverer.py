@@ -4,11 +4,11 @@ In this order, so that a token is good before the host can have seen it, and not
 than its data: a guessed token of memory that is still being filled is refused.
 """
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .layouts import Completion, Facts, Index, Kind, Written
+from .layouts import Completion, Facts, Index, Kind, Token, Written
 from .page_table import Delivery
 
 __all__ = ["Deliverer", "Entry"]
@@ -20,10 +20,14 @@ class Entry(data.Struct):
     kind: Kind
     index: Index
     completion: Completion
+    header_token: Token
 
 
 class Deliverer(wiring.Component):
     """Makes deliveries and completions of written segments, without a clock.
+
+    Headers that go apart are delivered, but have no completion of their own: they are kept until
+    that of their payload's first segment names them.
 
     Members
     -------
@@ -43,7 +47,13 @@ class Deliverer(wiring.Component):
         m = Module()
         segment, entry = self.written.p, self.entries.p
         is_segment, is_close = segment.kind == Kind.SEGMENT, segment.kind == Kind.CLOSE
-        delivers, completes = is_segment | is_close, ~is_close
+        apart = is_segment & segment.apart
+        delivers, completes = is_segment | is_close, ~is_close & ~apart
+        kept = Signal(Written)
+        with m.If(self.written.valid & self.written.ready & is_segment):
+            m.d.sync += kept.eq(0)
+            with m.If(apart):
+                m.d.sync += kept.eq(segment)
         known = self.facts.valid | ~is_segment
         can_deliver = (self.deliveries.ready | ~delivers) & known
         can_complete = self.entries.ready | ~completes
@@ -62,8 +72,9 @@ class Deliverer(wiring.Component):
             entry.completion.token.eq(segment.token.as_value()),
             entry.completion.length.eq(segment.length),
             entry.completion.start.eq(segment.start), entry.completion.end.eq(segment.end),
-            entry.completion.write_error.eq(segment.error),
+            entry.completion.write_error.eq(segment.error | kept.error),
             entry.completion.last_of_page.eq(segment.last_of_page),
+            entry.completion.split.eq(kept.apart), entry.header_token.eq(kept.token),
         ]
         m.d.comb += [getattr(entry.completion, name).eq(getattr(self.facts.p, name))
                      for name in ("l3", "l4", "fragment", "l3_checked", "l3_ok", "l4_checked",

@@ -33,7 +33,9 @@ from .interrupts import Interrupts
 from .layouts import Enrolment, Facts, Grant, Kind, LineJob, Placement, Segment
 from .lifecycle import Lifecycle
 from .line_reader import LineReader
-from .packet_fifo import PacketFifo, ReadCommand
+from .packet_fifo import PacketFifo
+from .packet_reader import ReadCommand
+from .page_opener import PageOpener
 from .page_table import PageTable, Refusal
 from .placement_fork import PlacementFork
 from .placer import Placer
@@ -102,12 +104,14 @@ class Engine(wiring.Component):
         config = self.config
         parts = {
             "gate": FrameGate(config.bus_bits, config.max_frame),
-            "fifo": PacketFifo(config.bus_bits, config.fifo_beats),
+            "fifo": PacketFifo(config.bus_bits, config.fifo_beats,
+                               realign=config.header_split),
             "steering": Steering(), "admission": Admission(config),
             "grants": StreamBuffer(Grant), "segmenter": Segmenter(config),
-            "segments": StreamBuffer(Segment), "placer": Placer(config),
+            "segments": StreamBuffer(Segment), "opener": PageOpener(),
+            "placer": Placer(config),
             "facts": StreamQueue(Facts, depth=FACTS_DEPTH, block=True),
-            "placements": StreamQueue(Placement, depth=8), "fork": PlacementFork(),
+            "placements": StreamQueue(Placement, depth=8), "fork": PlacementFork(config),
             "reads": StreamQueue(ReadCommand, depth=8),
             "enrolments": StreamBuffer(Enrolment), "line_jobs": StreamBuffer(LineJob),
             "ring": RecycleRing(config), "pages": PageTable(config),
@@ -143,6 +147,7 @@ class Engine(wiring.Component):
         wiring.connect(m, fifo.arrivals, steering.lengths)
         wiring.connect(m, steering.arrivals, admission.arrivals)
         wiring.connect(m, self._lifecycle.marks, admission.marks)
+        m.d.comb += admission.closed.eq(self.closed)
         wiring.connect(m, admission.grants, self._grants.i)
         wiring.connect(m, admission.facts, self._facts.i)
         wiring.connect(m, self._grants.o, self._segmenter.grants)
@@ -152,9 +157,12 @@ class Engine(wiring.Component):
     def _memory(self, m):
         """Pages: from the ring to the placer, from the host back to the ring."""
         ring, pages, regions, loader = self._ring, self._pages, self._regions, self._loader
-        wiring.connect(m, self._placer.takes, ring.takes)
-        wiring.connect(m, ring.pages, self._placer.pages)
-        wiring.connect(m, self._placer.opens, pages.opens)
+        opener = self._opener
+        wiring.connect(m, self._placer.orders, opener.orders)
+        wiring.connect(m, opener.takes, ring.takes)
+        wiring.connect(m, ring.pages, opener.pages)
+        wiring.connect(m, opener.opens, pages.opens)
+        wiring.connect(m, opener.fresh, self._placer.fresh)
         wiring.connect(m, self._placer.address, regions.address)
         wiring.connect(m, pages.owner, regions.owner)
         wiring.connect(m, self._user_registers.returns, self._checker.returns)
@@ -163,7 +171,7 @@ class Engine(wiring.Component):
         wiring.connect(m, loader.slot, regions.slot[0])
         wiring.connect(m, loader.retire, ring.retire)
         m.d.comb += [
-            self._placer.opened.eq(pages.opened), self._placer.generation.eq(pages.generation),
+            opener.opened.eq(pages.opened), opener.generation.eq(pages.generation),
             self._checker.valid.eq(regions.valid), loader.valid.eq(regions.valid),
             regions.write_en.eq(loader.write_en), regions.write_slot.eq(loader.write_slot),
             regions.write.eq(loader.write), regions.set_valid.eq(loader.set_valid),
@@ -274,7 +282,7 @@ class Engine(wiring.Component):
             card.low_water.eq(monitor.low), card.low_water_event.eq(monitor.fell),
             card.resetting.eq(self.closed), card.quiet.eq(self.idle), self.reset.eq(card.reset),
             self.irq.eq(Cat(self._interrupts.fired, card.irq)),
-            self.pause.eq(monitor.low.any()),
+            self.pause.eq(monitor.low.any() | admission.waits),
         ]
 
     def _counting(self, m):

@@ -13,7 +13,7 @@ __all__ = [
     "Arrival", "Completion", "Count", "Dissection", "Drop", "DropCause", "Enrolment", "Extension",
     "Facts", "Fault", "FlowKey", "Generation", "Grant", "HashType", "Index", "Kind", "L3", "L4",
     "Length", "LineJob", "Mark", "PageId", "Placement", "PoolCounts", "QueueSettings", "Return",
-    "RingIndex", "Segment", "Token", "Visible", "Written", "struct",
+    "RingIndex", "Segment", "Share", "Side", "Token", "Visible", "Written", "struct",
 ]
 
 Index = unsigned(6)
@@ -132,20 +132,43 @@ class Mark(data.Struct):
     index: Index
 
 
+class Side(enum.Enum, shape=1):
+    """Which of a queue's two open pages: a queue that splits frames has one for headers."""
+
+    PAYLOAD = 0
+    HEADERS = 1
+
+
+class Share(data.Struct):
+    """Memory for a frame, or for its headers or its payload alone, by count."""
+
+    pool: Index
+    top: Length
+    """Bytes less one."""
+    opens: unsigned(1)
+    """It starts in a new page."""
+    first: ChunkIndex
+    """Where in the open page it starts, if it does not open one."""
+
+
 class Grant(data.Struct):
-    """A frame that has been given its memory, by count; or a mark."""
+    """A frame that has been given its memory, or is dropped; or a mark.
+
+    Before anything else, the queue's open pages are closed as ``close_headers`` and
+    ``close_payload`` say. A CLOSE does only that.
+    """
 
     kind: Kind
     index: Index
     """The queue (of a mark for a pool: the pool)."""
-    pool: Index
-    length: Length
-    opens: unsigned(1)
-    """The frame starts in a new page."""
-    closes: unsigned(1)
-    """The queue's open page is closed first."""
-    first: ChunkIndex
-    """Where in the open page the frame starts, if it does not open one."""
+    close_headers: unsigned(1)
+    close_payload: unsigned(1)
+    split: unsigned(1)
+    """The frame's headers go to ``headers``, its payload to ``frame``."""
+    side: Side
+    """From which open page ``frame`` is taken."""
+    headers: Share
+    frame: Share
 
 
 class Segment(data.Struct):
@@ -154,6 +177,9 @@ class Segment(data.Struct):
     kind: Kind
     index: Index
     pool: Index
+    side: Side
+    apart: unsigned(1)
+    """Headers whose payload follows; the frame's start is then with the payload."""
     length: Length
     opens: unsigned(1)
     first: ChunkIndex
@@ -168,6 +194,7 @@ class Placement(data.Struct):
 
     kind: Kind
     index: Index
+    apart: unsigned(1)
     token: Token
     address: unsigned(64)
     length: Length
@@ -181,6 +208,7 @@ class Written(data.Struct):
 
     kind: Kind
     index: Index
+    apart: unsigned(1)
     token: Token
     length: Length
     start: unsigned(1)
@@ -218,6 +246,12 @@ class QueueSettings(data.Struct):
     pool: Index
     ring_log2: unsigned(5)
     quota: Count
+    split: unsigned(1)
+    """Headers go to ``header_pool``, of frames longer than ``threshold``."""
+    header_pool: Index
+    threshold: unsigned(16)
+    hold: unsigned(1)
+    """A frame that finds no memory waits."""
 
 
 class PoolCounts(data.Struct):

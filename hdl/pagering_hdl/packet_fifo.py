@@ -6,69 +6,15 @@ leaves never waits for its next beat.
 """
 
 from amaranth.hdl import Assert, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .layouts import Length
+from .packet_reader import PacketReader, ReadCommand
 from .streams import StreamQueue
 
-__all__ = ["PacketFifo", "PacketReader", "ReadCommand"]
-
-
-class ReadCommand(data.Struct):
-    """What to do with the next bytes of the FIFO, which begin at a beat."""
-
-    length: Length
-    skip: 1
-    """Forget them (else: send them to the DMA writer)."""
-
-
-class PacketReader(wiring.Component):
-    """Walks through the committed frames, one beat a cycle, as the commands say.
-
-    A command that is waiting when the last beat of the one before is read costs no cycle; a skip
-    costs one, however long it is.
-
-    Members
-    -------
-    commands : :py:`In(stream.Signature(ReadCommand))`
-    beats : :py:`Out(stream.Signature(bits))`
-    address : :py:`Out(range(depth))`, enable : :py:`Out(1)`
-        Read port of the storage: data one enabled cycle later.
-    stored : :py:`In(bits)`
-    freed : :py:`Out(range(depth + 1))`
-        Beats that left the storage in this cycle.
-    """
-
-    def __init__(self, bits, depth):
-        self.bus_bytes = bits // 8
-        super().__init__({
-            "commands": In(stream.Signature(ReadCommand)),
-            "beats": Out(stream.Signature(bits)),
-            "address": Out(range(depth)), "enable": Out(1), "stored": In(bits),
-            "freed": Out(range(depth + 1)),
-        })
-
-    def elaborate(self, platform):
-        m = Module()
-        shift = (self.bus_bytes - 1).bit_length()
-        command = self.commands.p
-        beats, sent = Signal(15 - shift), Signal(15 - shift)
-        m.d.comb += [
-            beats.eq((command.length + self.bus_bytes - 1) >> shift),
-            self.enable.eq(~self.beats.valid | self.beats.ready),
-            self.beats.payload.eq(self.stored),
-        ]
-        with m.If(self.enable):
-            m.d.sync += self.beats.valid.eq(self.commands.valid & ~command.skip)
-        with m.If(self.commands.valid & command.skip):
-            m.d.comb += [self.freed.eq(beats), self.commands.ready.eq(1)]
-        with m.Elif(self.commands.valid & self.enable):
-            m.d.comb += [self.freed.eq(1), self.commands.ready.eq(sent + 1 == beats)]
-            m.d.sync += sent.eq(Mux(self.commands.ready, 0, sent + 1))
-        m.d.sync += self.address.eq(self.address + self.freed)
-        return m
+__all__ = ["PacketFifo"]
 
 
 class PacketFifo(wiring.Component):
@@ -80,6 +26,8 @@ class PacketFifo(wiring.Component):
         Width of a beat.
     depth : :class:`int`
         Beats, a power of two.
+    realign : :class:`bool`
+        Whether a frame may be read in parts that do not end with a beat.
 
     Members
     -------
@@ -97,9 +45,10 @@ class PacketFifo(wiring.Component):
         No frame inside.
     """
 
-    def __init__(self, bits, depth):
+    def __init__(self, bits, depth, *, realign=True):
         self.bits = bits
         self.depth = depth
+        self.realign = realign
         super().__init__({
             "room": Out(1), "write": In(1), "beat": In(bits), "length": In(14),
             "commit": In(1), "rollback": In(1),
@@ -113,7 +62,8 @@ class PacketFifo(wiring.Component):
         m = Module()
         m.submodules.storage = storage = Memory(shape=self.bits, depth=self.depth, init=[])
         into, out = storage.write_port(), storage.read_port()
-        m.submodules.reader = reader = PacketReader(self.bits, self.depth)
+        m.submodules.reader = reader = PacketReader(self.bits, self.depth,
+                                                      realign=self.realign)
         # Frames of one beat could fill the storage with as many lengths as beats; an eighth is
         # enough for frames of 64 bytes, and shorter ones find no room a little earlier.
         m.submodules.lengths = lengths = StreamQueue(Length, depth=max(32, self.depth // 8),
@@ -125,7 +75,7 @@ class PacketFifo(wiring.Component):
             into.en.eq(self.write), into.addr.eq(head), into.data.eq(self.beat),
             lengths.i.payload.eq(self.length), lengths.i.valid.eq(self.commit),
             out.en.eq(reader.enable), out.addr.eq(reader.address), reader.stored.eq(out.data),
-            self.empty.eq((used == pending) & ~self.beats.valid),
+            self.empty.eq((used == pending) & reader.idle),
         ]
         wiring.connect(m, wiring.flipped(self.arrivals), lengths.o)
         wiring.connect(m, reader.commands, wiring.flipped(self.commands))

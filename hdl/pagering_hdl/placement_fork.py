@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .layouts import Kind, LineJob, Placement, Written
-from .packet_fifo import ReadCommand
+from .layouts import Kind, Length, LineJob, Placement, Written
+from .packet_reader import ReadCommand
 
 __all__ = ["PlacementFork"]
 
@@ -34,6 +34,10 @@ class PlacementFork(wiring.Component):
     jobs: Out(stream.Signature(LineJob))
     pending: Out(stream.Signature(Written))
 
+    def __init__(self, config):
+        self.config = config
+        super().__init__()
+
     def elaborate(self, platform):
         m = Module()
         placement, valid = self.placements.p, self.placements.valid
@@ -44,6 +48,7 @@ class PlacementFork(wiring.Component):
         # What each taker has had of the placement that is waiting.
         had = Signal(len(takers))
         has = Signal(len(takers))
+        top = (placement.length - 1)[:Length.width]
         waits = had[2] | self.pending.ready
         m.d.comb += [
             has[0].eq(~needs[0] | had[0] | self.commands.ready),
@@ -53,12 +58,15 @@ class PlacementFork(wiring.Component):
             self.jobs.valid.eq(valid & needs[1] & ~had[1] & waits),
             self.pending.valid.eq(valid & needs[2] & ~had[2]),
             self.placements.ready.eq(has.all()),
-            self.commands.p.length.eq(placement.length), self.commands.p.skip.eq(skip),
+            self.commands.p.last.eq(top >> self.config.bus_log2),
+            self.commands.p.tail.eq(top & (self.config.bus_bytes - 1)),
+            self.commands.p.skip.eq(skip), self.commands.p.end.eq(placement.end),
             self.jobs.p.kind.eq(placement.kind), self.jobs.p.index.eq(placement.index),
             self.jobs.p.address.eq(placement.address), self.jobs.p.length.eq(placement.length),
         ]
         with m.If(valid):
             m.d.sync += had.eq(Mux(has.all(), 0, has))
-        for name in ("kind", "index", "token", "length", "start", "end", "last_of_page"):
+        for name in ("kind", "index", "apart", "token", "length", "start", "end",
+                     "last_of_page"):
             m.d.comb += getattr(self.pending.p, name).eq(getattr(placement, name))
         return m

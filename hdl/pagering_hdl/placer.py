@@ -1,47 +1,89 @@
 """Finds the memory of each segment: the queue's open page, or the next page off its pool's ring."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .layouts import Generation, Index, Kind, PageId, Placement, Segment
-from .page_table import Open
+from .layouts import Kind, PageId, Placement, Segment
+from .page_opener import HeldPage, Order
 from .state_table import Lookup, StateTable
+from .streams import StreamBuffer, StreamQueue
 
-__all__ = ["HeldPage", "Placer"]
-
-
-class HeldPage(data.Struct):
-    """The page that a queue filled last."""
-
-    page: PageId
-    generation: Generation
+__all__ = ["Locator", "PagePicker", "Picked", "Placer"]
 
 
-class Placer(wiring.Component):
-    """Gives each segment its page, token and address; marks pass in their place.
+class Picked(data.Struct):
+    """A segment with its page."""
 
-    A segment in an open page takes one cycle; one that opens a page four.
+    segment: Segment
+    held: HeldPage
+
+
+class PagePicker(wiring.Component):
+    """Gives each segment its page; orders new ones as soon as a segment that needs one is here.
+
+    One segment a cycle as long as the pages that they open have come.
 
     Members
     -------
     segments : :py:`In(stream.Signature(Segment))`
-    takes : :py:`Out(stream.Signature(Index))`, pages : :py:`In(stream.Signature(PageId))`
-        To and from the ring. Admission has made sure that there is a page.
-    opens : :py:`Out(stream.Signature(Open))`, opened : :py:`In(1)`,
-    generation : :py:`In(Generation)`
-        To and from the page table.
+    orders : :py:`Out(stream.Signature(Order))`, fresh : :py:`In(stream.Signature(HeldPage))`
+        To and from :class:`PageOpener`.
+    picked : :py:`Out(stream.Signature(Picked))`
+    """
+
+    segments: In(stream.Signature(Segment))
+    orders: Out(stream.Signature(Order))
+    fresh: In(stream.Signature(HeldPage))
+    picked: Out(stream.Signature(Picked))
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        # The page that each queue filled last, for headers and for payload.
+        sides = 1 + self.config.header_split
+        m.submodules.held = held = StateTable(HeldPage, depth=sides * self.config.queues, index=7)
+        m.submodules.waiting = waiting = StreamQueue(Segment, depth=4)
+        arriving, segment = self.segments.p, waiting.o.p
+        orders = (arriving.kind == Kind.SEGMENT) & arriving.opens
+        m.d.comb += [
+            self.orders.valid.eq(self.segments.valid & orders & waiting.i.ready),
+            self.orders.p.pool.eq(arriving.pool), self.orders.p.queue.eq(arriving.index),
+            waiting.i.valid.eq(self.segments.valid & (~orders | self.orders.ready)),
+            waiting.i.p.eq(arriving),
+            self.segments.ready.eq(waiting.i.ready & (~orders | self.orders.ready)),
+        ]
+        row, opens, go = Signal(7), Signal(), Signal()
+        page = Mux(opens, self.fresh.p.as_value(), held.read[0].data.as_value())
+        m.d.comb += [
+            opens.eq((segment.kind == Kind.SEGMENT) & segment.opens),
+            # Side by side: a card that splits no frames has one row a queue.
+            row.eq(Cat(segment.side, segment.index) if sides == 2 else segment.index),
+            held.read[0].addr.eq(row), held.write.addr.eq(row),
+            held.write.data.eq(self.fresh.p), held.write.en.eq(go & opens),
+            self.picked.valid.eq(waiting.o.valid & (~opens | self.fresh.valid)),
+            go.eq(self.picked.valid & self.picked.ready),
+            waiting.o.ready.eq(go), self.fresh.ready.eq(go & opens),
+            self.picked.p.segment.eq(segment), self.picked.p.held.eq(page),
+        ]
+        return m
+
+
+class Locator(wiring.Component):
+    """Finds the address of each segment. Without a clock.
+
+    Members
+    -------
+    picked : :py:`In(stream.Signature(Picked))`
     address : :py:`Out(Lookup(PageId, 64))`
         DMA address of a page.
     placements : :py:`Out(stream.Signature(Placement))`
     """
 
-    segments: In(stream.Signature(Segment))
-    takes: Out(stream.Signature(Index))
-    pages: In(stream.Signature(PageId))
-    opens: Out(stream.Signature(Open))
-    opened: In(1)
-    generation: In(Generation)
+    picked: In(stream.Signature(Picked))
     address: Out(Lookup(PageId, 64))
     placements: Out(stream.Signature(Placement))
 
@@ -51,50 +93,57 @@ class Placer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.held = held = StateTable(HeldPage, depth=self.config.queues)
-        segment, page = self.segments.p, Signal(HeldPage)
-        m.d.comb += [
-            held.read[0].addr.eq(segment.index), held.write.addr.eq(segment.index),
-            page.eq(held.read[0].data), held.write.data.eq(page),
-            self.takes.payload.eq(segment.pool),
-            self.opens.p.page.eq(self.pages.payload), self.opens.p.queue.eq(segment.index),
-        ]
-        self._describe(m, segment, page)
-        with m.FSM(name="placer"):
-            with m.State("Await segment"):
-                with m.If((segment.kind == Kind.SEGMENT) & segment.opens):
-                    m.d.comb += self.takes.valid.eq(self.segments.valid)
-                    with m.If(self.takes.valid & self.takes.ready):
-                        m.next = "Open page"
-                with m.Else():
-                    m.d.comb += [self.placements.valid.eq(self.segments.valid),
-                                 self.segments.ready.eq(self.placements.ready)]
-            with m.State("Open page"):
-                # The page stays where it is until the table has named its generation.
-                m.d.comb += self.opens.valid.eq(self.pages.valid)
-                with m.If(self.opens.valid & self.opens.ready):
-                    m.next = "Await generation"
-            with m.State("Await generation"):
-                m.d.comb += [page.page.eq(self.pages.payload),
-                             page.generation.eq(self.generation),
-                             held.write.en.eq(self.opened), self.pages.ready.eq(self.opened)]
-                with m.If(self.opened):
-                    m.next = "Place segment"
-            with m.State("Place segment"):
-                m.d.comb += [self.placements.valid.eq(1),
-                             self.segments.ready.eq(self.placements.ready)]
-                with m.If(self.placements.ready):
-                    m.next = "Await segment"
-        return m
-
-    def _describe(self, m, segment, page):
+        segment, held = self.picked.p.segment, self.picked.p.held
         placement = self.placements.p
         m.d.comb += [
-            self.address.addr.eq(page.page),
-            placement.kind.eq(segment.kind), placement.index.eq(segment.index),
-            placement.token.page.eq(page.page), placement.token.generation.eq(page.generation),
+            self.address.addr.eq(held.page),
+            placement.token.page.eq(held.page), placement.token.generation.eq(held.generation),
             placement.token.first.eq(segment.first), placement.token.last.eq(segment.last),
             placement.address.eq(self.address.data | (segment.first << self.config.chunk_log2)),
-            placement.length.eq(segment.length), placement.start.eq(segment.start),
-            placement.end.eq(segment.end), placement.last_of_page.eq(segment.last_of_page),
+            self.placements.valid.eq(self.picked.valid),
+            self.picked.ready.eq(self.placements.ready),
         ]
+        m.d.comb += [getattr(placement, name).eq(getattr(segment, name)) for name in (
+            "kind", "index", "apart", "length", "start", "end", "last_of_page")]
+        return m
+
+
+class Placer(wiring.Component):
+    """Gives each segment its page, token and address; marks pass in their place.
+
+    A segment a cycle, three cycles after it came; one that opens a page waits until it is there.
+
+    Members
+    -------
+    segments : :py:`In(stream.Signature(Segment))`
+    orders : :py:`Out(stream.Signature(Order))`, fresh : :py:`In(stream.Signature(HeldPage))`
+    address : :py:`Out(Lookup(PageId, 64))`
+    placements : :py:`Out(stream.Signature(Placement))`
+        See :class:`PagePicker` and :class:`Locator`.
+    """
+
+    segments: In(stream.Signature(Segment))
+    orders: Out(stream.Signature(Order))
+    fresh: In(stream.Signature(HeldPage))
+    address: Out(Lookup(PageId, 64))
+    placements: Out(stream.Signature(Placement))
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.picker = picker = PagePicker(self.config)
+        m.submodules.picked = picked = StreamBuffer(Picked)
+        m.submodules.locator = locator = Locator(self.config)
+        m.submodules.located = located = StreamBuffer(Placement)
+        wiring.connect(m, wiring.flipped(self.segments), picker.segments)
+        wiring.connect(m, wiring.flipped(self.orders), picker.orders)
+        wiring.connect(m, wiring.flipped(self.fresh), picker.fresh)
+        wiring.connect(m, picker.picked, picked.i)
+        wiring.connect(m, picked.o, locator.picked)
+        wiring.connect(m, wiring.flipped(self.address), locator.address)
+        wiring.connect(m, locator.placements, located.i)
+        wiring.connect(m, wiring.flipped(self.placements), located.o)
+        return m

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from pagering import abi
 
 from .interrupts import Arm
-from .layouts import Count, Fault, Index, QueueSettings, Return, RingIndex
+from .layouts import Count, Fault, Index, QueueSettings, Return, RingIndex, struct
 from .line_reader import RingSettings
 from .page_table import Refusal
 from .register_port import RegisterPort, masked, read_mux, written
@@ -29,8 +29,8 @@ class QueueSettingsStore(wiring.Component):
         Ring size and pool of queue ``write_index`` are in range.
     """
 
-    NAMES = ("POOL", "RING_LOW", "RING_HIGH", "RING_SIZE", "QUOTA")
-    FIXED = ("POOL", "RING_LOW", "RING_HIGH", "RING_SIZE")
+    NAMES = ("POOL", "RING_LOW", "RING_HIGH", "RING_SIZE", "QUOTA", "HEADER_SPLIT", "POLICY")
+    FIXED = ("POOL", "RING_LOW", "RING_HIGH", "RING_SIZE", "HEADER_SPLIT")
     """Those that the card relies on from start to drain."""
 
     def __init__(self, config):
@@ -61,17 +61,25 @@ class QueueSettingsStore(wiring.Component):
                 table.read[4].addr.eq(self.write_index),
             ]
         pool, size = tables["POOL"], tables["RING_SIZE"]
+        split = [Signal(struct(abi.QUEUE["HEADER_SPLIT"]), name=f"split_{n}") for n in (1, 4)]
+        m.d.comb += [view.eq(tables["HEADER_SPLIT"].read[n].data)
+                     for view, n in zip(split, (1, 4), strict=True)]
         low, high = tables["RING_LOW"].read[2].data, tables["RING_HIGH"].read[2].data
         m.d.comb += [
             self.settings.data.pool.eq(pool.read[1].data),
             self.settings.data.ring_log2.eq(size.read[1].data),
             self.settings.data.quota.eq(tables["QUOTA"].read[1].data),
+            self.settings.data.hold.eq(tables["POLICY"].read[1].data),
+            self.settings.data.split.eq(split[0].enable),
+            self.settings.data.header_pool.eq(split[0].pool),
+            self.settings.data.threshold.eq(split[0].threshold),
             self.ring.data.log2.eq(size.read[2].data),
             self.ring.data.base.eq(Cat(low[12:], high)),
             self.ring_log2.data.eq(size.read[3].data),
             self.startable.eq((size.read[4].data >= abi.RING_LOG2_MIN)
                               & (size.read[4].data <= abi.RING_LOG2_MAX)
-                              & (pool.read[4].data < self.config.pools)),
+                              & (pool.read[4].data < self.config.pools)
+                              & ~(split[1].enable & (split[1].pool >= self.config.pools))),
         ]
         return m
 
@@ -113,16 +121,18 @@ class QueueRegisters(wiring.Component):
         m.submodules.store = store = QueueSettingsStore(self.config)
         for name in ("settings", "ring", "ring_log2"):
             wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(store, name))
-        held, locked = Signal(Count), Signal()
+        held, locked, impossible = Signal(Count), Signal(), Signal()
+        if not self.config.header_split:
+            m.d.comb += impossible.eq(written(port, abi.QUEUE, "HEADER_SPLIT") & port.data[0])
         m.d.comb += [
             locked.eq(~self.drained.bit_select(port.write_index, 1)
                       & sum(written(port, abi.QUEUE, name) for name in store.FIXED)),
-            store.write.eq(port.write & ~locked), store.write_index.eq(port.write_index),
-            store.write_offset.eq(port.write_offset), store.data.eq(port.data),
-            store.read_index.eq(index), port.ready.eq(1),
+            store.write.eq(port.write & ~locked & ~impossible),
+            store.write_index.eq(port.write_index), store.write_offset.eq(port.write_offset),
+            store.data.eq(port.data), store.read_index.eq(index), port.ready.eq(1),
             self.set.eq(written(port, abi.QUEUE, "CONTROL")), self.enable.eq(port.data[0]),
             self.set_index.eq(port.write_index), self.allowed.eq(store.startable),
-            self.refusal.valid.eq(self.refused | locked),
+            self.refusal.valid.eq(self.refused | locked | impossible),
             self.refusal.fault.eq(Fault.REGISTER_VALUE),
             self.produced.addr.eq(index), self.granted.addr.eq(index),
             self.recycled.addr.eq(index),

@@ -1,4 +1,4 @@
-"""Cuts an admitted frame at page boundaries."""
+"""Cuts an admitted frame at page boundaries, and its headers from its payload."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import CardConfig
-from .layouts import Grant, Kind, Length, Segment
+from .layouts import Grant, Kind, Segment, Side
 
 __all__ = ["Segmenter", "segments"]
 
@@ -36,7 +36,8 @@ def segments(config: CardConfig, length: int, first: int | None) -> Iterator[dic
 class Segmenter(wiring.Component):
     """One segment for each page of a frame, a cycle each; marks and skipped frames pass.
 
-    A grant that closes the queue's open page is preceded by a CLOSE.
+    In this order: CLOSE for the page of the headers, the headers, CLOSE for the other page, the
+    frame or its payload page by page; each only if the grant says so.
 
     Members
     -------
@@ -53,33 +54,64 @@ class Segmenter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config, grant, segment = self.config, self.grants.p, self.segments.p
-        done, closed = Signal(Length), Signal()
-        left, chunks = Signal(Length), Signal(Length)
-        closing, whole = Signal(), Signal()
+        grant, segment = self.grants.p, self.segments.p
+        # Which of the first three are done; and the pages of the frame that are.
+        done, page = Signal(3), Signal(3)
+        steps = (grant.close_headers, grant.split, grant.close_payload)
+        left = [~done[n] & step for n, step in enumerate(steps)]
+        carries = grant.kind == Kind.SEGMENT
+        more = Signal()
         m.d.comb += [
-            left.eq(grant.length - done),
-            closing.eq(grant.closes & ~closed),
-            whole.eq((grant.kind == Kind.SEGMENT) & (left > config.page_bytes)),
-            segment.kind.eq(Mux(closing, Kind.CLOSE, grant.kind)),
+            more.eq(carries & (page != grant.frame.top >> self.config.page_log2)),
             segment.index.eq(grant.index),
-            segment.pool.eq(grant.pool),
-            segment.length.eq(Mux(whole, config.page_bytes, left)),
-            segment.opens.eq(grant.opens),
-            chunks.eq((segment.length + config.chunk_bytes - 1) >> config.chunk_log2),
-            segment.first.eq(Mux(grant.opens, 0, grant.first)),
-            segment.last.eq(segment.first + chunks - 1),
-            segment.start.eq(done == 0),
-            segment.end.eq(~whole),
-            segment.last_of_page.eq(segment.last == config.chunks - 1),
             self.segments.valid.eq(self.grants.valid),
-            self.grants.ready.eq(self.segments.ready & ~closing & ~whole),
+        ]
+        with m.If(left[0] | left[2] & ~left[1]):
+            m.d.comb += [segment.kind.eq(Kind.CLOSE),
+                         segment.side.eq(Mux(left[0], Side.HEADERS, Side.PAYLOAD))]
+        with m.Elif(left[1]):
+            m.d.comb += [segment.kind.eq(Kind.SEGMENT), segment.side.eq(Side.HEADERS),
+                         segment.apart.eq(1), segment.start.eq(1)]
+            self._measure(m, grant.headers, 0)
+        with m.Else():
+            m.d.comb += [segment.kind.eq(grant.kind), segment.side.eq(grant.side),
+                         segment.start.eq(page == 0), segment.end.eq(~more)]
+            self._measure(m, grant.frame, more)
+            with m.If(~carries):
+                m.d.comb += segment.length.eq(grant.frame.top + 1)
+        self._advance(m, left, done, page, more)
+        return m
+
+    def _measure(self, m, share, whole):
+        """Describe one page's part of a share; sizes are powers of two, so nothing is rounded."""
+        config, segment = self.config, self.segments.p
+        top = share.top & (config.page_bytes - 1)
+        first, last = Signal(6), Signal(6)
+        m.d.comb += [
+            first.eq(Mux(share.opens, 0, share.first)),
+            last.eq(first + Mux(whole, config.chunks - 1, top >> config.chunk_log2)),
+            segment.length.eq(Mux(whole, config.page_bytes, top + 1)),
+            segment.pool.eq(share.pool), segment.opens.eq(share.opens),
+            segment.first.eq(first), segment.last.eq(last),
+            segment.last_of_page.eq(last == config.chunks - 1),
+        ]
+
+    def _advance(self, m, left, done, page, more):
+        """Go on to what is left; the grant is done when nothing is."""
+        only_closes = self.grants.p.kind == Kind.CLOSE
+        final = Signal()
+        m.d.comb += [
+            final.eq(Mux(only_closes, ~(left[0] & left[2]), ~(left[0] | left[1] | left[2] | more))),
+            self.grants.ready.eq(self.segments.ready & final),
         ]
         with m.If(self.segments.valid & self.segments.ready):
-            m.d.sync += [
-                closed.eq(closing),
-                done.eq(Mux(whole & ~closing, done + config.page_bytes, 0)),
-            ]
-            with m.If(whole & ~closing):
-                m.d.sync += closed.eq(1)
-        return m
+            with m.If(final):
+                m.d.sync += [done.eq(0), page.eq(0)]
+            with m.Elif(left[0]):
+                m.d.sync += done[0].eq(1)
+            with m.Elif(left[1]):
+                m.d.sync += done[1].eq(1)
+            with m.Elif(left[2]):
+                m.d.sync += done[2].eq(1)
+            with m.Else():
+                m.d.sync += page.eq(page + 1)

@@ -426,6 +426,8 @@ CARD = Block("CARD", "Card-wide, privileged.", 0x0000, 0x1000, "", False, (
     _ro("LOW_WATER_1", 0x3C, "Pools 32 to 63 that are low now, a bit each."),
     Register("REGION_HIGH", 0x40, Access.RW, "Upper half of the DMA address of the regions "
              "registered from now on.", Field("address", 32)),
+    _ro("CAP_FEATURES", 0x90, "What the card has.",
+        Field("header_split", 1, "queues can have headers and payload apart")),
     *(_ro(name, _COUNTERS_OFFSET + 4 * i, doc) for i, (name, doc) in enumerate(COUNTERS)),
 ))
 
@@ -480,6 +482,19 @@ QUEUE = Block("QUEUE", "A receive queue, privileged.", 0x2000, 0x2000, "queues",
              Field("log2", 5, "6 (64) to 16 (65536)", RING_LOG2_MIN)),
     Register("QUOTA", 0x18, Access.RW, "Most pages the queue may hold off its pool's ring.",
              Field("pages", 17, "0 to 65536", 1 << PAGE_ID_BITS)),
+    Register("HEADER_SPLIT", 0x30, Access.RW, "Frames in two parts: headers up to the end of L4 to "
+             "memory of one pool, the payload to memory of POOL. Frames not split go to the pool "
+             "of the headers, whole. Can be set only while the queue is drained, enabled only on "
+             "a card with CAP_FEATURES.header_split (else REGISTER_VALUE).",
+             Field("enable", 1),
+             Field("_pad0", 7),
+             Field("pool", 6, "pool of the headers"),
+             Field("_pad1", 2),
+             Field("threshold", 16, "split only frames of more bytes than this")),
+    Register("POLICY", 0x38, Access.RW, "What becomes of a frame that finds no page, no place in "
+             "the completion ring, or a limit reached.",
+             Field("hold", 1, "0: it is dropped; 1: it waits, and all frames behind it, and "
+                   "pause_req is raised")),
     _ro("HELD", 0x1C, "Pages off the ring that the queue holds.", Field("pages", 17)),
     _ro("PRODUCED", 0x20, "Completions visible to the host, modulo 2**17.",
         Field("index", CONSUMER_BITS)),

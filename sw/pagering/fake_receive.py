@@ -33,6 +33,7 @@ class FakeQueue:
     ring_address: int = 0
     ring_log2: int = abi.RING_LOG2_MIN
     quota: int = abi.QUEUE["QUOTA"].reset
+    hold: bool = False
     reserved: int = 0
     """Completions given to frames, modulo 2**17."""
     produced: int = 0

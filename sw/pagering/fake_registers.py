@@ -112,6 +112,8 @@ class FakeRegisters:
                         "bus_log2": _log2(config.bus_bytes)}
             case "CAP_LIMITS":
                 return {"frame_bytes": config.frame_bytes, "burst_bytes": config.burst_bytes}
+            case "CAP_FEATURES":
+                return {"header_split": 1}
             case "STATUS":
                 busy, self._resetting = self._resetting, max(0, self._resetting - 1)
                 return {"resetting": int(busy > 0), "idle": int(not state.pending)}
@@ -240,6 +242,8 @@ class FakeRegisters:
         queue = self.state.queues[index]
         if name == "QUOTA":
             queue.quota = fields["pages"]
+        elif name == "POLICY":
+            queue.hold = bool(fields["hold"])
         elif name == "CONTROL":
             if fields["enable"] and not queue.enabled:
                 return self._enable_queue(index)
@@ -257,7 +261,9 @@ class FakeRegisters:
         queue = self.state.queues[index]
         pool = self._stored(abi.QUEUE, "POOL", index)["index"]
         log2 = self._stored(abi.QUEUE, "RING_SIZE", index)["log2"]
+        split = self._stored(abi.QUEUE, "HEADER_SPLIT", index)
         if (not queue.drained or pool >= self.config.pools
+                or split["enable"] and split["pool"] >= self.config.pools
                 or not abi.RING_LOG2_MIN <= log2 <= abi.RING_LOG2_MAX):
             return False
         queue.pool, queue.ring_log2 = pool, log2

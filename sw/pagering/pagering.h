@@ -103,6 +103,9 @@
 #define PAGERING_CARD_LOW_WATER_0                         0x38u
 #define PAGERING_CARD_LOW_WATER_1                         0x3cu
 #define PAGERING_CARD_REGION_HIGH                         0x40u
+#define PAGERING_CARD_CAP_FEATURES                        0x90u
+#define PAGERING_CARD_CAP_FEATURES_HEADER_SPLIT_SHIFT     0
+#define PAGERING_CARD_CAP_FEATURES_HEADER_SPLIT_MASK      0x1u
 #define PAGERING_CARD_FRAMES_IN                           0x100u
 #define PAGERING_CARD_FRAMES_DELIVERED                    0x104u
 #define PAGERING_CARD_RETURNS                             0x108u
@@ -213,6 +216,16 @@
 #define PAGERING_QUEUE_QUOTA                              0x18u
 #define PAGERING_QUEUE_QUOTA_PAGES_SHIFT                  0
 #define PAGERING_QUEUE_QUOTA_PAGES_MASK                   0x1ffffu
+#define PAGERING_QUEUE_HEADER_SPLIT                       0x30u
+#define PAGERING_QUEUE_HEADER_SPLIT_ENABLE_SHIFT          0
+#define PAGERING_QUEUE_HEADER_SPLIT_ENABLE_MASK           0x1u
+#define PAGERING_QUEUE_HEADER_SPLIT_POOL_SHIFT            8
+#define PAGERING_QUEUE_HEADER_SPLIT_POOL_MASK             0x3f00u
+#define PAGERING_QUEUE_HEADER_SPLIT_THRESHOLD_SHIFT       16
+#define PAGERING_QUEUE_HEADER_SPLIT_THRESHOLD_MASK        0xffff0000u
+#define PAGERING_QUEUE_POLICY                             0x38u
+#define PAGERING_QUEUE_POLICY_HOLD_SHIFT                  0
+#define PAGERING_QUEUE_POLICY_HOLD_MASK                   0x1u
 #define PAGERING_QUEUE_HELD                               0x1cu
 #define PAGERING_QUEUE_HELD_PAGES_SHIFT                   0
 #define PAGERING_QUEUE_HELD_PAGES_MASK                    0x1ffffu

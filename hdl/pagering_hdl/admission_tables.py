@@ -1,0 +1,64 @@
+"""What admission remembers of each queue and pool."""
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from .admission_need import OpenPage
+from .layouts import Count, Index, RingIndex
+from .state_table import Lookup, StateTable
+
+__all__ = ["AdmissionTables"]
+
+
+class AdmissionTables(wiring.Component):
+    """State of one queue and of one pool at a time, read and written in the same cycle.
+
+    Members
+    -------
+    queue, pool : :py:`In(Index)`
+        Whose state is read and written.
+    headers, payload : :py:`Out(OpenPage)`, produced : :py:`Out(RingIndex)`,
+    granted : :py:`Out(Count)`
+        The queue's open pages, completions given to frames, and pages given to it.
+    pool_granted, peak : :py:`Out(Count)`
+        The pool's pages granted, and the most that were off its ring.
+    set_NAME : :py:`In(1)`, new_NAME : In of the same shape
+        Write one of these.
+    queue_granted, pool_granted_reads, pool_peak : :py:`In(Lookup(Index, Count))`
+        For others to read.
+    """
+
+    ROWS = {"headers": OpenPage, "payload": OpenPage, "produced": RingIndex, "granted": Count,
+            "pool_granted": Count, "peak": Count}
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "queue": In(Index), "pool": In(Index),
+            **{name: Out(shape) for name, shape in self.ROWS.items()},
+            **{f"set_{name}": In(1) for name in self.ROWS},
+            **{f"new_{name}": In(shape) for name, shape in self.ROWS.items()},
+            "queue_granted": In(Lookup(Index, Count)), "pool_peak": In(Lookup(Index, Count)),
+            "pool_granted_reads": In(Lookup(Index, Count)).array(2),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        others = {"granted": [self.queue_granted], "peak": [self.pool_peak],
+                  "pool_granted": list(self.pool_granted_reads)}
+        for name, shape in self.ROWS.items():
+            of_pool = name in ("pool_granted", "peak")
+            asked = others.get(name, [])
+            table = StateTable(shape, depth=self.config.pools if of_pool else self.config.queues,
+                               reads=1 + len(asked))
+            m.submodules[f"{name}_table"] = table
+            where = self.pool if of_pool else self.queue
+            m.d.comb += [
+                table.read[0].addr.eq(where), getattr(self, name).eq(table.read[0].data),
+                table.write.addr.eq(where), table.write.en.eq(getattr(self, f"set_{name}")),
+                table.write.data.eq(getattr(self, f"new_{name}")),
+            ]
+            for question, port in zip(asked, table.read[1:], strict=True):
+                wiring.connect(m, wiring.flipped(question), port)
+        return m
