@@ -26,7 +26,6 @@ async def write(ctx, dut, frame, *, commit=True):
         last = number == len(pieces) - 1
         ctx.set(dut.write, 1)
         ctx.set(dut.beat, int.from_bytes(piece, "little"))
-        ctx.set(dut.length, len(frame))
         ctx.set(dut.commit, last and commit)
         ctx.set(dut.rollback, last and not commit)
         await ctx.tick()
@@ -42,16 +41,19 @@ def test_random_frames_against_a_list(seed):
     frames = [(rng.randbytes(rng.randrange(1, 200)), rng.random() > 0.3) for _ in range(60)]
     kept = [frame for frame, commit in frames if commit]
     skips = [rng.random() < 0.3 for _ in kept]
-    reads, ends = [], []
+    reads, ends, committed = [], [], []
 
     async def writer(ctx):
         for frame, commit in frames:
             await write(ctx, dut, frame, commit=commit)
+            committed.extend([frame] * commit)
             await ctx.tick().repeat(rng.randrange(1, 4))
 
     async def commander(ctx):
         for frame, skip in zip(kept, skips, strict=True):
-            assert await get(ctx, dut.arrivals) == len(frame)
+            while not committed:
+                await ctx.tick()
+            committed.pop()
             cuts = [] if skip else sorted({rng.randrange(len(frame)) for _ in range(2)} - {0})
             parts = [frame[at:end] for at, end in zip([0, *cuts], [*cuts, len(frame)],
                                                       strict=True)]
@@ -76,7 +78,7 @@ def test_random_frames_against_a_list(seed):
         await ctx.tick().repeat(2)
         while not ctx.get(dut.empty):
             await ctx.tick()
-    simulate(dut, writer, commander, reader, background=[rules(dut.beats), rules(dut.arrivals)])
+    simulate(dut, writer, commander, reader, background=[rules(dut.beats)])
 
 
 def test_no_bubble_between_commands():
@@ -85,7 +87,6 @@ def test_no_bubble_between_commands():
     async def bench(ctx):
         for number in range(4):
             await write(ctx, dut, bytes([number] * 40))
-        assert await drain(ctx, dut.arrivals, 4) == [40] * 4
         ctx.set(dut.beats.ready, 1)
         ctx.set(dut.commands.valid, 1)
         ctx.set(dut.commands.payload, command(40))
@@ -107,7 +108,6 @@ def test_a_skip_takes_one_cycle_however_long_it_is():
     async def bench(ctx):
         for number in range(3):
             await write(ctx, dut, bytes([number] * 160))
-        await drain(ctx, dut.arrivals, 3)
         ctx.set(dut.commands.payload, command(160, skip=True))
         ctx.set(dut.commands.valid, 1)
         for _ in range(2):
@@ -125,7 +125,6 @@ def test_a_skip_does_not_disturb_a_beat_that_waits():
     async def bench(ctx):
         for number in range(3):
             await write(ctx, dut, bytes([number + 1] * 8))
-        await drain(ctx, dut.arrivals, 3)
         await put(ctx, dut.commands, command(8))
         await put(ctx, dut.commands, command(8, skip=True))
         await ctx.tick().repeat(3)
@@ -144,7 +143,6 @@ def test_room_is_exact_and_comes_back():
             frame = bytes([number] * 128)
             await write(ctx, dut, frame)
             assert not ctx.get(dut.room)
-            assert await get(ctx, dut.arrivals) == 128
             ctx.set(dut.commands.payload, command(128))
             ctx.set(dut.commands.valid, 1)
             ctx.set(dut.beats.ready, 1)
@@ -167,7 +165,6 @@ def test_a_rollback_gives_all_its_room_back():
             assert ctx.get(dut.room)
         await write(ctx, dut, bytes([3] * 104))
         assert not ctx.get(dut.room)
-        assert await drain(ctx, dut.arrivals, 2) == [24, 104]
     simulate(dut, bench)
 
 
@@ -182,22 +179,6 @@ def test_a_rollback_without_a_write():
         ctx.set(dut.rollback, 0)
         await write(ctx, dut, bytes([2] * 104))
         assert not ctx.get(dut.room)
-        assert await drain(ctx, dut.arrivals, 2) == [24, 104]
-    simulate(dut, bench)
-
-
-def test_no_room_when_the_lengths_are_full():
-    """Frames of one beat: as many as there are lengths, and none is lost."""
-    dut = PacketFifo(64, 64)
-
-    async def bench(ctx):
-        sent = 0
-        while ctx.get(dut.room):
-            await write(ctx, dut, bytes([sent] * 8))
-            sent += 1
-        assert 32 <= sent < 64
-        assert await drain(ctx, dut.arrivals, sent) == [8] * sent
-        assert ctx.get(dut.room)
     simulate(dut, bench)
 
 
@@ -209,6 +190,5 @@ def test_nothing_is_seen_before_it_is_committed():
         await ctx.tick().repeat(8)
         ctx.set(dut.write, 0)
         await ctx.tick().repeat(5)
-        assert not ctx.get(dut.arrivals.valid)
         assert ctx.get(dut.empty)
     simulate(dut, bench)

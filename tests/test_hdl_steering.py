@@ -18,7 +18,8 @@ def steer(lengths, control, gaps=None):
     async def bench(ctx):
         ctx.set(dut.control, control)
         got.extend(await drain(ctx, dut.arrivals, len(lengths)))
-    simulate(dut, source(dut.lengths, lengths, gaps), bench, background=[rules(dut.arrivals)])
+    frames = [{"length": length} for length in lengths]
+    simulate(dut, source(dut.dissections, frames, gaps), bench, background=[rules(dut.arrivals)])
     assert [arrival["length"] for arrival in got] == lengths
     return [arrival["queue"] for arrival in got]
 
@@ -39,7 +40,7 @@ def test_the_turn_follows_a_smaller_last():
     dut = Steering()
 
     async def bench(ctx):
-        ctx.set(dut.lengths.valid, 1)
+        ctx.set(dut.dissections.valid, 1)
         ctx.set(dut.control, {"mode": SteeringMode.ROUND_ROBIN, "last": 9})
         turns = [(await get(ctx, dut.arrivals))["queue"] for _ in range(6)]
         ctx.set(dut.control.last, 2)

@@ -3,6 +3,7 @@
 =======================  =========================================================================
 ``frame_gate``           judges each frame as it streams in: whole and good, or dropped
 ``packet_fifo``          keeps it until its memory is found; commit and rollback
+``dissector``            takes it apart meanwhile: its headers, its checksums
 ``steering``             names its queue
 ``admission``            grants it memory by count, drops it or lets it wait (``admission_need``,
                          ``admission_rules``, ``admission_tables``; ``pacing``)

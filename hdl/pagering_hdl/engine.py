@@ -2,11 +2,13 @@
 
 A frame's way, part by part::
 
-    frames -> frame_gate -> packet_fifo -> steering -> admission -> segmenter -> placer
-                                 |                                               |
-                                 v beats                         placements      v
-    bus   <- dma_writer <- burst_splitter <------------------- placement_fork <--+
-                                 ^
+    frames -> frame_gate -> dissector -> steering -> admission -> segmenter -> placer
+                   |                                                             |
+                   v                                             placements      v
+               packet_fifo             burst_splitter <--------- placement_fork <--+
+                   | beats                 |
+                   v                       v
+    bus   <---------------- dma_writer <---+
     bus   -> response_tracker -> deliverer -> completion_lines -> line_reader
                                      |
                                      v
@@ -27,6 +29,7 @@ from .card_registers import CardRegisters
 from .completion_lines import CompletionLines
 from .counters import CardCounters, QueueCounters
 from .deliverer import Deliverer, Entry
+from .dissector import Dissector
 from .dma_writer import DmaWriter
 from .frame_gate import FrameGate
 from .interrupts import Interrupts
@@ -106,6 +109,7 @@ class Engine(wiring.Component):
             "gate": FrameGate(config.bus_bits, config.max_frame),
             "fifo": PacketFifo(config.bus_bits, config.fifo_beats,
                                realign=config.header_split),
+            "dissector": Dissector(config.bus_bits, config.fifo_beats),
             "steering": Steering(), "admission": Admission(config),
             "grants": StreamBuffer(Grant), "segmenter": Segmenter(config),
             "segments": StreamBuffer(Segment), "opener": PageOpener(),
@@ -134,17 +138,20 @@ class Engine(wiring.Component):
 
     def _ingress(self, m):
         """From the stream to segments."""
-        gate, fifo, steering, admission = (self._gate, self._fifo, self._steering,
-                                           self._admission)
+        gate, fifo, dissector = self._gate, self._fifo, self._dissector
+        steering, admission = self._steering, self._admission
         wiring.connect(m, wiring.flipped(self.frames), gate.frames)
         m.d.comb += [
             gate.control.eq(self._card_registers.control),
             gate.limits.eq(self._card_registers.limits), gate.closed.eq(self.closed),
-            gate.room.eq(fifo.room), fifo.write.eq(gate.write), fifo.beat.eq(gate.beat),
-            fifo.commit.eq(gate.commit), fifo.rollback.eq(gate.rollback),
-            fifo.length.eq(gate.length), steering.control.eq(self._card_registers.steering),
+            gate.room.eq(fifo.room & dissector.room), dissector.length.eq(gate.length),
+            steering.control.eq(self._card_registers.steering),
         ]
-        wiring.connect(m, fifo.arrivals, steering.lengths)
+        m.d.comb += [
+            getattr(part, name).eq(getattr(gate, name))
+            for part in (fifo, dissector) for name in ("write", "beat", "commit", "rollback")
+        ]
+        wiring.connect(m, dissector.dissections, steering.dissections)
         wiring.connect(m, steering.arrivals, admission.arrivals)
         wiring.connect(m, self._lifecycle.marks, admission.marks)
         m.d.comb += admission.closed.eq(self.closed)

@@ -10,9 +10,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .layouts import Length
 from .packet_reader import PacketReader, ReadCommand
-from .streams import StreamQueue
 
 __all__ = ["PacketFifo"]
 
@@ -32,14 +30,12 @@ class PacketFifo(wiring.Component):
     Members
     -------
     room : :py:`Out(1)`
-        One more beat can be written and committed.
-    write : :py:`In(1)`, beat : :py:`In(bits)`, length : :py:`In(14)`
+        One more beat can be written.
+    write : :py:`In(1)`, beat : :py:`In(bits)`
     commit, rollback : :py:`In(1)`
-        With the frame's last beat. ``length`` is the frame's, in bytes.
-    arrivals : :py:`Out(stream.Signature(14))`
-        Length of each committed frame, in order.
+        With or after the frame's last beat.
     commands : :py:`In(stream.Signature(ReadCommand))`
-        For each arrival, in order: its segments, or one skip.
+        For each committed frame, in order: its segments, or one skip.
     beats : :py:`Out(stream.Signature(bits))`
     empty : :py:`Out(1)`
         No frame inside.
@@ -50,9 +46,8 @@ class PacketFifo(wiring.Component):
         self.depth = depth
         self.realign = realign
         super().__init__({
-            "room": Out(1), "write": In(1), "beat": In(bits), "length": In(14),
+            "room": Out(1), "write": In(1), "beat": In(bits),
             "commit": In(1), "rollback": In(1),
-            "arrivals": Out(stream.Signature(Length)),
             "commands": In(stream.Signature(ReadCommand)),
             "beats": Out(stream.Signature(bits)),
             "empty": Out(1),
@@ -64,20 +59,14 @@ class PacketFifo(wiring.Component):
         into, out = storage.write_port(), storage.read_port()
         m.submodules.reader = reader = PacketReader(self.bits, self.depth,
                                                       realign=self.realign)
-        # Frames of one beat could fill the storage with as many lengths as beats; an eighth is
-        # enough for frames of 64 bytes, and shorter ones find no room a little earlier.
-        m.submodules.lengths = lengths = StreamQueue(Length, depth=max(32, self.depth // 8),
-                                                     block=True)
         head, committed = Signal(range(self.depth)), Signal(range(self.depth))
         used, pending = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
         m.d.comb += [
-            self.room.eq((used != self.depth) & lengths.i.ready),
+            self.room.eq(used != self.depth),
             into.en.eq(self.write), into.addr.eq(head), into.data.eq(self.beat),
-            lengths.i.payload.eq(self.length), lengths.i.valid.eq(self.commit),
             out.en.eq(reader.enable), out.addr.eq(reader.address), reader.stored.eq(out.data),
             self.empty.eq((used == pending) & reader.idle),
         ]
-        wiring.connect(m, wiring.flipped(self.arrivals), lengths.o)
         wiring.connect(m, reader.commands, wiring.flipped(self.commands))
         wiring.connect(m, wiring.flipped(self.beats), reader.beats)
         # pending: beats of the frame under way, which a rollback takes out again.

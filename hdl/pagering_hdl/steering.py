@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from pagering import abi
 
-from .layouts import Arrival, Length, struct
+from .layouts import Arrival, Dissection, struct
 
 __all__ = ["Steering"]
 
@@ -17,22 +17,23 @@ class Steering(wiring.Component):
     Members
     -------
     control : :py:`In(struct(abi.CARD["STEERING"]))`
-    lengths : :py:`In(stream.Signature(14))`
+    dissections : :py:`In(stream.Signature(Dissection))`
     arrivals : :py:`Out(stream.Signature(Arrival))`
         In the same cycle.
     """
 
     control: In(struct(abi.CARD["STEERING"]))
-    lengths: In(stream.Signature(Length))
+    dissections: In(stream.Signature(Dissection))
     arrivals: Out(stream.Signature(Arrival))
 
     def elaborate(self, platform):
         m = Module()
         turn = Signal(6)
         m.d.comb += [
-            self.arrivals.valid.eq(self.lengths.valid),
-            self.lengths.ready.eq(self.arrivals.ready),
-            self.arrivals.p.length.eq(self.lengths.payload),
+            self.arrivals.valid.eq(self.dissections.valid),
+            self.dissections.ready.eq(self.arrivals.ready),
+            self.arrivals.p.length.eq(self.dissections.p.length),
+            self.arrivals.p.facts.eq(self.dissections.p.facts),
             self.arrivals.p.queue.eq(Mux(self.control.mode == abi.SteeringMode.ROUND_ROBIN, turn,
                                          self.control.queue)),
         ]
