@@ -13,7 +13,8 @@ from amaranth.hdl import Module
 
 from hdl_streams import config, get, mirror, put, rules, simulate
 from pagering import abi
-from pagering_hdl.completion_lines import CompletionLines, FlushTimer
+from pagering_hdl.completion_lines import CompletionLines
+from pagering_hdl.flush_timer import FlushTimer
 from pagering_hdl.layouts import Kind
 from pagering_hdl.line_reader import LineReader
 
@@ -24,10 +25,10 @@ BASES = [0x1_0000_0000, 0xFFFF_F000_0000, 0x2000, 0x8000_0000]
 class Lines:
     """The two parts joined, and the host's memory as their writes leave it."""
 
-    def __init__(self, bits=64):
+    def __init__(self, bits=64, extended=0):
         self.card = config(bus_bits=bits)
         self.lines, self.reader = CompletionLines(self.card), LineReader(self.card)
-        self.memory, self.jobs, self.log2 = {}, [], list(LOG2)
+        self.memory, self.jobs, self.extended = {}, [], extended
 
     def module(self):
         m = Module()
@@ -36,13 +37,17 @@ class Lines:
             reader.requests.valid.eq(lines.requests.valid),
             reader.requests.payload.eq(lines.requests.payload),
             lines.requests.ready.eq(reader.requests.ready),
-            lines.slot.eq(reader.slot), reader.stored.eq(lines.stored)]
+            lines.address.eq(reader.address), lines.read.eq(reader.read),
+            reader.stored.eq(lines.stored)]
         return m
 
     def tables(self):
-        return [mirror(self.lines.ring_log2, lambda queue: self.log2[queue % 4]),
-                mirror(self.reader.ring, lambda queue: {"log2": self.log2[queue % 4],
-                                                        "base": BASES[queue % 4] >> 12})]
+        return [mirror(self.lines.shape, lambda queue: {
+                    "log2": LOG2[queue % 4], "extended": self.extended >> queue & 1}),
+                mirror(self.reader.base, lambda queue: BASES[queue % 4] >> 12)]
+
+    def stride(self, queue):
+        return 16 << (self.extended >> queue & 1)
 
     def host(self, gaps):
         """Carry out the writes that are announced."""
@@ -73,20 +78,29 @@ class Lines:
 
     def completion(self, queue, index):
         """Return the completion in the host's memory."""
-        at = BASES[queue] + index % (1 << self.log2[queue]) * abi.COMPLETION_BYTES
-        data = bytes(self.memory[at + n] for n in range(abi.COMPLETION_BYTES))
-        return abi.COMPLETION.unpack(int.from_bytes(data, "little"))
+        at = BASES[queue] + (index % (1 << LOG2[queue]) + 1) * self.stride(queue)
+        return abi.COMPLETION.unpack(self.word(at - abi.COMPLETION_BYTES))
+
+    def extension(self, queue, index):
+        """Return what is before the completion."""
+        at = BASES[queue] + index % (1 << LOG2[queue]) * self.stride(queue)
+        return abi.EXTENSION.unpack(self.word(at))
+
+    def word(self, at):
+        return int.from_bytes(bytes(self.memory[at + n] for n in range(16)), "little")
 
 
 def entry(queue, number, end=1):
     return {"kind": Kind.SEGMENT, "index": queue,
-            "completion": {"token": number, "length": number % 65536, "start": 1, "end": end}}
+            "completion": {"token": number, "length": number % 65536, "start": 1, "end": end},
+            "extension": {"time_low": number * 3, "time_high": number, "mark": number % 65536}}
 
 
+@pytest.mark.parametrize("extended", [0b0000, 0b1111, 0b0101])
 @pytest.mark.parametrize("bits", [64, 128, 256, 512])
-def test_random_queues_and_lines(bits):
-    rng = random.Random(bits)
-    dut = Lines(bits)
+def test_random_queues_and_lines(bits, extended):
+    rng = random.Random(bits + extended)
+    dut = Lines(bits, extended)
     produced = [[] for _ in range(4)]
     frames = [0] * 4
 
@@ -114,6 +128,11 @@ def test_random_queues_and_lines(bits):
             seen = dut.completion(queue, index)
             assert seen["token"] == numbers[index]
             assert seen["phase"] == 1 - index // size % 2
+            if extended >> queue & 1:
+                more = dut.extension(queue, index)
+                assert (more["time_low"], more["time_high"]) == (3 * numbers[index],
+                                                                 numbers[index])
+                assert (more["header_token"], more["tci"], more["mark"]) == (0, 0, numbers[index])
         mine = [job for job in dut.jobs if job["index"] == queue]
         assert sum(job["frames"] for job in mine) == frames[queue]
         assert mine[-1]["produced"] == len(numbers)
@@ -122,10 +141,12 @@ def test_random_queues_and_lines(bits):
 
 
 @pytest.mark.parametrize("bits", [64, 128, 256, 512])
-@pytest.mark.parametrize(("first", "count"), [
-    (first, count) for first in range(4) for count in range(1, 5 - first)])
-def test_every_part_of_a_line(bits, first, count):
-    dut = Lines(bits)
+@pytest.mark.parametrize(("extended", "first", "count"), [
+    (extended, first, count) for extended in (0, 1) for first in range(4 >> extended)
+    for count in range(1, (4 >> extended) + 1 - first)])
+def test_every_part_of_a_line(bits, extended, first, count):
+    dut = Lines(bits, extended)
+    stride = dut.stride(0)
 
     async def bench(ctx):
         lines = dut.lines
@@ -133,6 +154,7 @@ def test_every_part_of_a_line(bits, first, count):
         for part, is_first in ((first, True), (count, False)):
             for number in range(part):
                 await put(ctx, lines.entries, entry(0, number + 1))
+            await ctx.tick().repeat(4)
             ctx.set(lines.quiet, 1)
             while not ctx.get(lines.idle & dut.reader.idle):
                 await ctx.tick()
@@ -142,11 +164,11 @@ def test_every_part_of_a_line(bits, first, count):
                 dut.memory.clear()
                 dut.jobs.clear()
     simulate(dut.module(), bench, background=[dut.host(random.Random(0))], tables=dut.tables())
-    assert sorted(dut.memory) == list(range(BASES[0] + 16 * first,
-                                            BASES[0] + 16 * (first + count)))
+    assert sorted(dut.memory) == list(range(BASES[0] + stride * first,
+                                            BASES[0] + stride * (first + count)))
     job, = dut.jobs
-    start = 16 * first // dut.card.bus_bytes * dut.card.bus_bytes
-    assert (job["address"], job["length"]) == (BASES[0] + start, 16 * (first + count) - start)
+    start = stride * first // dut.card.bus_bytes * dut.card.bus_bytes
+    assert (job["address"], job["length"]) == (BASES[0] + start, stride * (first + count) - start)
     assert (job["produced"], job["frames"]) == (first + count, count)
 
 
@@ -171,26 +193,48 @@ def test_a_fence_writes_the_line_first_and_a_start_begins_again():
     assert dut.completion(1, 0)["phase"] == 1
 
 
-def test_a_completion_a_cycle():
-    """Lines that leave while others fill cost the stream nothing at 512 bits."""
-    dut = Lines(512)
-    stalls = []
+@pytest.mark.parametrize("bits", [64, 128, 256, 512])
+@pytest.mark.parametrize("extended", [0, 15])
+@pytest.mark.parametrize("queues", [1, 4])
+def test_full_lines_leave_at_the_rate_of_the_bus(bits, extended, queues):
+    dut = Lines(bits, extended)
+    lines, each = 24, 2 if extended else 4
 
     async def bench(ctx):
         ctx.set(dut.reader.jobs.ready, 1)
         ctx.set(dut.reader.beats.ready, 1)
         await ctx.tick().repeat(4)
         ctx.set(dut.lines.entries.valid, 1)
-        for number in range(64):
-            ctx.set(dut.lines.entries.payload, entry(number // 8 % 4, number))
-            stalls.append(0)
+        cycles = 0
+        for number in range(lines * each):
+            ctx.set(dut.lines.entries.payload, entry(number // each % queues, number))
             while not ctx.get(dut.lines.entries.ready):
-                stalls[-1] += 1
+                cycles += 1
                 await ctx.tick()
+            cycles += 1
             await ctx.tick()
+        # On the bus: the line, and at least a beat of each of its frames.
+        assert cycles <= lines * (512 // bits + each) + 4
     simulate(dut.module(), bench, tables=dut.tables())
-    # Six cycles to read and announce a line against four to fill one.
-    assert sum(stalls) <= 2 * 16
+
+
+@pytest.mark.parametrize("bits", [64, 128, 256, 512])
+@pytest.mark.parametrize("extended", [0, 15])
+def test_a_lone_completion_is_announced_at_once(bits, extended):
+    dut = Lines(bits, extended)
+
+    async def bench(ctx):
+        ctx.set(dut.lines.quiet, 1)
+        await ctx.tick().repeat(6)
+        await put(ctx, dut.lines.entries, entry(2, 1))
+        cycles = 1
+        while not ctx.get(dut.reader.jobs.valid):
+            await ctx.tick()
+            cycles += 1
+        beats = -(-dut.stride(2) // dut.card.bus_bytes)
+        assert cycles == 3 + beats
+        assert ctx.get(dut.reader.beats.valid)
+    simulate(dut.module(), bench, tables=dut.tables())
 
 
 def test_the_timer_waits_one_to_two_periods():
@@ -203,10 +247,10 @@ def test_the_timer_waits_one_to_two_periods():
             await ctx.tick().repeat(offset)
             ctx.set(dut.waiting, 0b0100)
             cycles = 0
-            while not ctx.get(dut.flush):
+            while not ctx.get(dut.flushes.valid):
                 await ctx.tick()
                 cycles += 1
-            assert ctx.get(dut.queue) == 2
+            assert ctx.get(dut.flushes.payload) == 2
             assert 10 <= cycles <= 22
         simulate(dut, bench)
 
@@ -221,7 +265,7 @@ def test_the_timer_forgets_a_line_that_left():
             await ctx.tick().repeat(9)
             ctx.set(dut.waiting, 0)
             await ctx.tick()
-            assert not ctx.get(dut.flush)
+            assert not ctx.get(dut.flushes.valid)
     simulate(dut, bench)
 
 
@@ -232,12 +276,11 @@ def test_quiet_flushes_at_once_the_lowest_queue_first():
         ctx.set(dut.quiet, 1)
         ctx.set(dut.waiting, 0b1010)
         await ctx.tick()
-        assert ctx.get(dut.flush)
-        assert ctx.get(dut.queue) == 1
+        assert await get(ctx, dut.flushes) == 1
         ctx.set(dut.waiting, 0b1000)
-        await ctx.tick()
-        assert ctx.get(dut.queue) == 3
+        assert await get(ctx, dut.flushes) == 3
         ctx.set(dut.waiting, 0)
-        await ctx.tick()
-        assert not ctx.get(dut.flush)
+        for _ in range(8):
+            await ctx.tick()
+            assert not ctx.get(dut.flushes.valid)
     simulate(dut, bench)

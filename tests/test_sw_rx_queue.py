@@ -28,11 +28,12 @@ class Rig:
     queue: RxQueue
 
 
-def make(ring: int = 64, pages: int | None = None, **options: Any) -> Rig:
+def make(ring: int = 64, pages: int | None = None, extended: bool = False,
+         **options: Any) -> Rig:
     fake = FakeCard(**options)
     card = Card(fake)
     pool = card.add_pool(pages)
-    queue = card.add_queue(pool, ring)
+    queue = card.add_queue(pool, ring, extended=extended)
     card.steer_to(queue)
     card.receive = True
     return Rig(fake, card, pool, queue)
@@ -151,8 +152,9 @@ def test_an_unfinished_frame_is_not_delivered_until_its_end_is_there() -> None:
 
 
 @pytest.mark.parametrize("entries", [64, 128, 1024])
-def test_the_ring_wraps_many_times_without_losing_a_frame(entries: int) -> None:
-    rig = make(ring=entries, regions=8, region_pages=64, pages=512)
+@pytest.mark.parametrize("extended", [False, True])
+def test_the_ring_wraps_many_times_without_losing_a_frame(entries: int, extended: bool) -> None:
+    rig = make(ring=entries, regions=8, region_pages=64, pages=512, extended=extended)
     sent = got = 0
     while got < 4 * entries + 3:
         for _ in range(min(37, entries)):
@@ -195,6 +197,33 @@ def test_returns_wrap_inside_the_window() -> None:
     assert rig.fake.token_runs == [300, 212, 88]
     assert rig.pool.free == 512
     rig.card.close()
+
+
+# Extended completions
+
+
+def test_an_extended_completion_tells_more_of_the_frame() -> None:
+    rig = make(extended=True)
+    for length in (60, 9000, 61):
+        rig.fake.inject(bytes(length))
+    extension = abi.EXTENSION.pack(time_low=0xFEDCBA98, time_high=0x76543210, tci=0xE005, mark=77)
+    for index, vlan in ((0, 1), (1, 0)):
+        at = 32 * index
+        rig.queue._ring[at:at + 16] = extension.to_bytes(16, "little")
+        corrupt(rig, 2 * index + 1, vlan=vlan)
+    with rig.queue.recv() as burst:
+        assert [len(frame) for frame in burst] == [60, 9000, 61]
+        assert [frame.timestamp for frame in burst][:2] == [0x76543210FEDCBA98] * 2
+        assert [frame.vlan_tci for frame in burst] == [0xE005, None, None]
+        assert [frame.mark for frame in burst] == [77, 77, 0]
+    assert rig.fake.mapped_bytes == 8 * 4096 + 64 * 32
+    rig.card.close()
+
+
+def test_a_plain_completion_has_no_extension(rig: Rig) -> None:
+    rig.fake.inject(b"x")
+    with rig.queue.recv() as burst:
+        assert (burst[0].timestamp, burst[0].vlan_tci, burst[0].mark) == (None, None, None)
 
 
 # Ownership

@@ -20,6 +20,7 @@
 ``response_tracker``     waits for the bus to answer
 ``deliverer``            hands a written segment to the host
 ``completion_lines``     collects its completion with others
+``flush_timer``          ends a line that does not fill
 ``line_reader``          writes them
 ``interrupts``           tells the host
 ``return_checker``       takes tokens back

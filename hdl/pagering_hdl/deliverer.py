@@ -4,11 +4,11 @@ In this order, so that a token is good before the host can have seen it, and not
 than its data: a guessed token of memory that is still being filled is refused.
 """
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .layouts import Completion, Facts, Index, Kind, Token, Written
+from .layouts import Completion, Extension, Facts, Index, Kind, Written
 from .page_table import Delivery
 
 __all__ = ["Deliverer", "Entry"]
@@ -20,7 +20,8 @@ class Entry(data.Struct):
     kind: Kind
     index: Index
     completion: Completion
-    header_token: Token
+    extension: Extension
+    """For the queues that want it."""
 
 
 class Deliverer(wiring.Component):
@@ -74,9 +75,20 @@ class Deliverer(wiring.Component):
             entry.completion.start.eq(segment.start), entry.completion.end.eq(segment.end),
             entry.completion.write_error.eq(segment.error | kept.error),
             entry.completion.last_of_page.eq(segment.last_of_page),
-            entry.completion.split.eq(kept.apart), entry.header_token.eq(kept.token),
+            entry.completion.split.eq(kept.apart),
         ]
         m.d.comb += [getattr(entry.completion, name).eq(getattr(self.facts.p, name))
                      for name in ("l3", "l4", "fragment", "l3_checked", "l3_ok", "l4_checked",
                                   "l4_ok", "vlan", "header", "checksum", "hash", "hash_type")]
+        self._extend(m, entry.extension, kept)
         return m
+
+    def _extend(self, m, extension, kept):
+        """Tell the rest with the frame's first segment."""
+        facts = self.facts.p
+        m.d.comb += extension.header_token.eq(kept.token.as_value())
+        with m.If(self.written.p.start):
+            m.d.comb += [
+                Cat(extension.time_low, extension.time_high).eq(facts.timestamp),
+                extension.tci.eq(facts.tci), extension.mark.eq(facts.mark),
+            ]

@@ -33,7 +33,7 @@ from .dissector import Dissector
 from .dma_writer import DmaWriter
 from .frame_gate import FrameGate
 from .interrupts import Interrupts
-from .layouts import Enrolment, Facts, Grant, Kind, LineJob, Placement, Segment
+from .layouts import Enrolment, Facts, Grant, Kind, Placement, Segment
 from .lifecycle import Lifecycle
 from .line_reader import LineReader
 from .packet_fifo import PacketFifo
@@ -117,7 +117,7 @@ class Engine(wiring.Component):
             "facts": StreamQueue(Facts, depth=FACTS_DEPTH, block=True),
             "placements": StreamQueue(Placement, depth=8), "fork": PlacementFork(config),
             "reads": StreamQueue(ReadCommand, depth=8),
-            "enrolments": StreamBuffer(Enrolment), "line_jobs": StreamBuffer(LineJob),
+            "enrolments": StreamBuffer(Enrolment),
             "ring": RecycleRing(config), "pages": PageTable(config),
             "regions": RegionTable(config), "loader": RegionLoader(config),
             "checker": ReturnChecker(config),
@@ -226,12 +226,12 @@ class Engine(wiring.Component):
         wiring.connect(m, self._deliverer.entries, self._entries.i)
         wiring.connect(m, self._entries.o, lines.entries)
         wiring.connect(m, lines.requests, reader.requests)
-        wiring.connect(m, reader.jobs, self._line_jobs.i)
-        wiring.connect(m, self._line_jobs.o, self._splitter.lines)
+        wiring.connect(m, reader.jobs, self._splitter.lines)
         m.d.comb += [
-            lines.slot.eq(reader.slot), reader.stored.eq(lines.stored),
+            lines.address.eq(reader.address), lines.read.eq(reader.read),
+            reader.stored.eq(lines.stored),
             lines.period.eq(self._card_registers.flush_timer.cycles),
-            lines.quiet.eq(self._fifo.empty & tracker.settled & ~self._entries.o.valid),
+            lines.quiet.eq(self._fifo.empty & tracker.settled),
             self._interrupts.visible.eq(visible),
             self._interrupts.arm.eq(self._user_registers.arm),
             lifecycle.queues.fenced.eq(visible.valid & (visible.kind == Kind.FENCE_QUEUE)),
@@ -239,7 +239,7 @@ class Engine(wiring.Component):
             lifecycle.queues.fenced_index.eq(visible.index),
             lifecycle.pools.fenced_index.eq(visible.index),
             self.idle.eq(self._fifo.empty & tracker.idle & ~self._entries.o.valid & lines.idle
-                         & reader.idle & ~self._line_jobs.o.valid),
+                         & reader.idle),
         ]
 
     def _registers(self, m):
@@ -262,7 +262,7 @@ class Engine(wiring.Component):
                 (queue.granted, admission.queue_granted),
                 (queue.recycled, pages.queue_recycled[1]),
                 (queue.produced, self._interrupts.produced),
-                (self._lines.ring_log2, queue.ring_log2), (self._reader.ring, queue.ring),
+                (self._lines.shape, queue.shape), (self._reader.base, queue.base),
                 (user.delivered, self._queue_counters.delivered),
                 (user.drops, self._queue_counters.drops),
                 (regions.slot, self._regions.slot[1]),

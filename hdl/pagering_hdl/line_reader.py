@@ -6,44 +6,55 @@ from amaranth.lib.wiring import In, Out
 
 from pagering import abi
 
-from .completion_lines import SLOTS, LineRequest
+from .completion_lines import LineRequest, StoreAddress, StoreWord
 from .dma_writer import WriteBeat
-from .layouts import Completion, Index, Kind, LineJob
+from .layouts import Index, Kind, LineJob
 from .state_table import Lookup
-from .streams import StreamQueue
+from .streams import StreamQueue, StreamRelay
 
-__all__ = ["LineReader", "RingSettings"]
+__all__ = ["LineReader", "RingBase"]
+
+RingBase = unsigned(52)
+"""Bits 63:12 of a completion ring's DMA address."""
+PLACE_BYTES = abi.COMPLETION_BYTES
+"""A line has four places of so many bytes."""
 
 
-class RingSettings(data.Struct):
-    """A queue's completion ring."""
+class Piece(data.Struct):
+    """What has been read from the store: what the second step makes a beat of."""
 
-    log2: unsigned(5)
-    base: unsigned(52)
-    """Bits 63:12 of its DMA address."""
+    valid: unsigned(1)
+    request: LineRequest
+    base: RingBase
+    at: unsigned(3)
+    """Which piece of the line."""
+    final: unsigned(1)
 
 
 class LineReader(wiring.Component):
-    """Reads a completion a cycle; a write is announced when all of its beats are there.
+    """Reads a beat a cycle, half a line at the most; announces a write with its last beat.
+
+    In two steps: read; then make the beat. While one line ends, the next is being read.
 
     Members
     -------
     requests : :py:`In(stream.Signature(LineRequest))`
-    slot : :py:`Out(9)`, stored : :py:`In(Completion)`
-        Read port of the store, one cycle.
-    ring : :py:`Out(Lookup(Index, RingSettings))`
+    address : :py:`Out(StoreAddress)`, read : :py:`Out(1)`, stored : :py:`In(StoreWord)`
+        Read port of the store.
+    base : :py:`Out(Lookup(Index, RingBase))`
     jobs : :py:`Out(stream.Signature(LineJob))`
-        Writes, and marks.
+        Writes, each when all of its beats are there; and marks.
     beats : :py:`Out(stream.Signature(WriteBeat(bits)))`
     idle : :py:`Out(1)`
     """
 
     def __init__(self, config):
         self.config = config
+        self.piece_bytes = min(config.bus_bytes, StoreWord.size // 8)
         super().__init__({
             "requests": In(stream.Signature(LineRequest)),
-            "slot": Out(9), "stored": In(Completion),
-            "ring": Out(Lookup(Index, RingSettings)),
+            "address": Out(StoreAddress), "read": Out(1), "stored": In(StoreWord),
+            "base": Out(Lookup(Index, RingBase)),
             "jobs": Out(stream.Signature(LineJob)),
             "beats": Out(stream.Signature(WriteBeat(config.bus_bits))),
             "idle": Out(1),
@@ -51,76 +62,74 @@ class LineReader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        request = self.requests.p
-        at, final, pushed = Signal(3), Signal(), Signal()
+        m.submodules.queue = queue = StreamQueue(WriteBeat(self.config.bus_bits), depth=16)
+        m.submodules.announced = announced = StreamRelay(LineJob)
+        wiring.connect(m, wiring.flipped(self.beats), queue.o)
+        wiring.connect(m, wiring.flipped(self.jobs), announced.o)
+        piece, moves = Signal(Piece), Signal()
+        self._read(m, piece, moves)
+        self._describe(m, piece, announced.i.p)
+        pushes, line = Signal(), Signal()
         m.d.comb += [
-            final.eq(at == request.count - 1),
-            self.slot.eq(request.index * SLOTS + (request.first + at + pushed)[:3]),
-            self.idle.eq(~self.requests.valid),
+            line.eq(piece.request.kind == Kind.SEGMENT),
+            pushes.eq(self._make_beat(m, piece, queue.i.p, moves) & line),
+            # Both or neither: what is announced is there.
+            queue.i.valid.eq(piece.valid & pushes & (~piece.final | announced.i.ready)),
+            announced.i.valid.eq(piece.valid & piece.final & (~pushes | queue.i.ready)),
+            moves.eq(~piece.valid | ((~pushes | queue.i.ready)
+                                     & (~piece.final | announced.i.ready))),
+            self.idle.eq(~self.requests.valid & ~piece.valid & ~self.jobs.valid),
         ]
-        self._describe(m, request)
-        m.submodules.queue = self.queue = StreamQueue(WriteBeat(self.config.bus_bits), depth=16)
-        wiring.connect(m, wiring.flipped(self.beats), self.queue.o)
-        with m.FSM(name="line_reader"):
-            with m.State("Await request"):
-                with m.If(self.requests.valid & (request.kind == Kind.SEGMENT)):
-                    m.next = "Read completions"
-                with m.Elif(self.requests.valid):
-                    m.next = "Announce"
-            with m.State("Read completions"):
-                m.d.comb += pushed.eq(self._push(m, (request.first + at)[:2], final))
-                with m.If(pushed):
-                    m.d.sync += at.eq(Mux(final, 0, at + 1))
-                    with m.If(final):
-                        m.next = "Announce"
-            with m.State("Announce"):
-                m.d.comb += [self.jobs.valid.eq(1), self.requests.ready.eq(self.jobs.ready)]
-                with m.If(self.jobs.ready):
-                    m.next = "Await request"
         return m
 
-    def _describe(self, m, request):
-        """Say where the line goes. Its address starts at a beat; strobes do the rest."""
-        job, ring = self.jobs.p, self.ring
-        byte, end, start = Signal(20), Signal(20), Signal(20)
-        mask = Signal(17)
-        down = -self.config.bus_bytes
+    def _read(self, m, piece, moves):
+        """First step: go through the pieces of the line; a mark has one."""
+        request, each = self.requests.p, PLACE_BYTES // self.piece_bytes
+        begun, at, now, last = Signal(), Signal(3), Signal(3), Signal(3)
+        if each:
+            m.d.comb += [now.eq(Mux(begun, at, request.first * each)),
+                         last.eq(request.last * each + (each - 1))]
+        else:
+            m.d.comb += [now.eq(Mux(begun, at, request.first >> 1)), last.eq(request.last >> 1)]
+        final = (now == last) | (request.kind != Kind.SEGMENT)
         m.d.comb += [
-            ring.addr.eq(request.index), mask.eq((1 << ring.data.log2) - 1),
-            byte.eq((request.first & mask) * abi.COMPLETION_BYTES),
-            start.eq(byte & down),
-            end.eq(byte + request.count * abi.COMPLETION_BYTES),
-            job.kind.eq(request.kind), job.index.eq(request.index),
-            job.address.eq((ring.data.base << 12) + start),
-            job.length.eq(end - start),
-            job.produced.eq(request.first + request.count), job.frames.eq(request.frames),
+            self.address.queue.eq(request.index), self.address.line.eq(request.line[0]),
+            self.address.half.eq(now * self.piece_bytes >= StoreWord.size // 8),
+            self.base.addr.eq(request.index),
+            self.read.eq(moves), self.requests.ready.eq(moves & final),
         ]
+        with m.If(moves):
+            m.d.sync += [piece.valid.eq(self.requests.valid), piece.request.eq(request),
+                         piece.base.eq(self.base.data), piece.at.eq(now), piece.final.eq(final),
+                         begun.eq(self.requests.valid & ~final), at.eq(now + 1)]
 
-    def _push(self, m, slot, final):
-        """Make beats of the stored completion; returns whether it has left."""
-        bits, width, queue = self.config.bus_bits, Completion.size, self.queue
+    def _make_beat(self, m, piece, beat, moves):
+        """Make a beat of what was read; return whether it is whole."""
+        places = Cat((piece.request.first <= n) & (piece.request.last >= n) for n in range(4))
+        strobes = Cat(place.replicate(PLACE_BYTES) for place in places)
         stored = self.stored.as_value()
-        if bits < width:
-            part = Signal(range(width // bits))
-            m.d.comb += [queue.i.valid.eq(1), queue.i.p.strobe.eq(-1),
-                         queue.i.p.data.eq(stored.word_select(part, bits))]
-            with m.If(queue.i.ready):
-                m.d.sync += part.eq(part + 1)
-            return queue.i.ready & (part == width // bits - 1)
-        lanes = bits // width
-        lane = slot[:(lanes - 1).bit_length()]
-        gathered, strobes = Signal(bits), Signal(bits // 8)
-        now, strobes_now = Signal(bits), Signal(bits // 8)
-        full = final | (lane == lanes - 1)
-        bytes_each = abi.COMPLETION_BYTES
+        if self.config.bus_bytes <= self.piece_bytes:
+            bits = self.config.bus_bits
+            in_half = piece.at & StoreWord.size // bits - 1
+            m.d.comb += [beat.data.eq(stored.word_select(in_half, bits)),
+                         beat.strobe.eq(strobes.word_select(piece.at, bits // 8))]
+            return 1
+        # Wider than what is read at a time: the first half of the line is kept for the second.
+        kept = Signal(StoreWord.size)
+        with m.If(moves):
+            m.d.sync += kept.eq(stored)
+        m.d.comb += [beat.data.eq(Cat(Mux(piece.at[0], kept, stored), stored)),
+                     beat.strobe.eq(strobes)]
+        return piece.final
+
+    def _describe(self, m, piece, job):
+        """Say where the line goes. Its address starts at a beat; strobes do the rest."""
+        request, bus = piece.request, self.config.bus_bytes
+        start = Signal(6)
         m.d.comb += [
-            now.eq(Cat(Mux(lane == n, stored, gathered.word_select(n, width))
-                       for n in range(lanes))),
-            strobes_now.eq(strobes | Cat((lane == n).replicate(bytes_each)
-                                         for n in range(lanes))),
-            queue.i.valid.eq(full), queue.i.p.data.eq(now), queue.i.p.strobe.eq(strobes_now),
+            start.eq(request.first * PLACE_BYTES & -bus),
+            job.kind.eq(request.kind), job.index.eq(request.index),
+            job.address.eq((piece.base << 12) + Cat(start, request.line)),
+            job.length.eq((request.last + 1) * PLACE_BYTES - start),
+            job.produced.eq(request.produced), job.frames.eq(request.frames),
         ]
-        leaves = ~full | queue.i.ready
-        with m.If(leaves):
-            m.d.sync += [gathered.eq(now), strobes.eq(Mux(full, 0, strobes_now))]
-        return leaves

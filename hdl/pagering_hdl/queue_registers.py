@@ -6,9 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from pagering import abi
 
+from .completion_lines import RingShape
 from .interrupts import Arm
 from .layouts import Count, Fault, Index, QueueSettings, Return, RingIndex, struct
-from .line_reader import RingSettings
+from .line_reader import RingBase
 from .page_table import Refusal
 from .register_port import RegisterPort, masked, read_mux, written
 from .state_table import Lookup, StateTable
@@ -22,23 +23,24 @@ class QueueSettingsStore(wiring.Component):
     Members
     -------
     write : :py:`In(1)`, write_index : :py:`In(8)`, write_offset : :py:`In(12)`, data : :py:`In(32)`
-    settings : :py:`In(Lookup(Index, QueueSettings))`, ring : :py:`In(Lookup(Index, RingSettings))`,
-    ring_log2 : :py:`In(Lookup(Index, 5))`
+    settings : :py:`In(Lookup(Index, QueueSettings))`, base : :py:`In(Lookup(Index, RingBase))`,
+    shape : :py:`In(Lookup(Index, RingShape))`
     read_index : :py:`In(8)`, values : :py:`Out(32)` by register name
     startable : :py:`Out(1)`
         Ring size and pool of queue ``write_index`` are in range.
     """
 
-    NAMES = ("POOL", "RING_LOW", "RING_HIGH", "RING_SIZE", "QUOTA", "HEADER_SPLIT", "POLICY")
-    FIXED = ("POOL", "RING_LOW", "RING_HIGH", "RING_SIZE", "HEADER_SPLIT")
+    NAMES = ("POOL", "RING_LOW", "RING_HIGH", "RING_SIZE", "QUOTA", "FORMAT", "HEADER_SPLIT",
+             "POLICY")
+    FIXED = ("POOL", "RING_LOW", "RING_HIGH", "RING_SIZE", "FORMAT", "HEADER_SPLIT")
     """Those that the card relies on from start to drain."""
 
     def __init__(self, config):
         self.config = config
         super().__init__({
             "write": In(1), "write_index": In(8), "write_offset": In(12), "data": In(32),
-            "settings": In(Lookup(Index, QueueSettings)), "ring": In(Lookup(Index, RingSettings)),
-            "ring_log2": In(Lookup(Index, 5)), "read_index": In(8), "startable": Out(1),
+            "settings": In(Lookup(Index, QueueSettings)), "base": In(Lookup(Index, RingBase)),
+            "shape": In(Lookup(Index, RingShape)), "read_index": In(8), "startable": Out(1),
             **{name: Out(32) for name in self.NAMES},
         })
 
@@ -56,8 +58,8 @@ class QueueSettingsStore(wiring.Component):
                 table.write.data.eq(masked(register, self.data)),
                 table.read[0].addr.eq(self.read_index),
                 getattr(self, name).eq(table.read[0].data),
-                table.read[1].addr.eq(self.settings.addr), table.read[2].addr.eq(self.ring.addr),
-                table.read[3].addr.eq(self.ring_log2.addr),
+                table.read[1].addr.eq(self.settings.addr), table.read[2].addr.eq(self.base.addr),
+                table.read[3].addr.eq(self.shape.addr),
                 table.read[4].addr.eq(self.write_index),
             ]
         pool, size = tables["POOL"], tables["RING_SIZE"]
@@ -73,9 +75,9 @@ class QueueSettingsStore(wiring.Component):
             self.settings.data.split.eq(split[0].enable),
             self.settings.data.header_pool.eq(split[0].pool),
             self.settings.data.threshold.eq(split[0].threshold),
-            self.ring.data.log2.eq(size.read[2].data),
-            self.ring.data.base.eq(Cat(low[12:], high)),
-            self.ring_log2.data.eq(size.read[3].data),
+            self.base.data.eq(Cat(low[12:], high)),
+            self.shape.data.log2.eq(size.read[3].data),
+            self.shape.data.extended.eq(tables["FORMAT"].read[3].data),
             self.startable.eq((size.read[4].data >= abi.RING_LOG2_MIN)
                               & (size.read[4].data <= abi.RING_LOG2_MAX)
                               & (pool.read[4].data < self.config.pools)
@@ -90,7 +92,7 @@ class QueueRegisters(wiring.Component):
     Members
     -------
     port : :py:`In(RegisterPort())`
-    settings, ring, ring_log2
+    settings, base, shape
         See :class:`QueueSettingsStore`.
     set, enable, allowed : :py:`Out(1)`, set_index : :py:`Out(Index)`, refused : :py:`In(1)`,
     enabled, drained : :py:`In(queues)`
@@ -105,8 +107,8 @@ class QueueRegisters(wiring.Component):
         queues = config.queues
         super().__init__({
             "port": In(RegisterPort()),
-            "settings": In(Lookup(Index, QueueSettings)), "ring": In(Lookup(Index, RingSettings)),
-            "ring_log2": In(Lookup(Index, 5)),
+            "settings": In(Lookup(Index, QueueSettings)), "base": In(Lookup(Index, RingBase)),
+            "shape": In(Lookup(Index, RingShape)),
             "set": Out(1), "set_index": Out(Index), "enable": Out(1), "allowed": Out(1),
             "refused": In(1), "enabled": In(queues), "drained": In(queues),
             "armed": In(queues), "fired": In(queues),
@@ -119,7 +121,7 @@ class QueueRegisters(wiring.Component):
         m = Module()
         port, index = self.port, self.port.read_index
         m.submodules.store = store = QueueSettingsStore(self.config)
-        for name in ("settings", "ring", "ring_log2"):
+        for name in ("settings", "base", "shape"):
             wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(store, name))
         held, locked, impossible = Signal(Count), Signal(), Signal()
         if not self.config.header_split:

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Value
 from amaranth.lib import fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["StreamBuffer", "StreamQueue"]
+__all__ = ["StreamBuffer", "StreamQueue", "StreamRelay"]
 
 
 class StreamBuffer(wiring.Component):
@@ -31,6 +31,35 @@ class StreamBuffer(wiring.Component):
         m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
         with m.If(self.i.ready):
             m.d.sync += [self.o.valid.eq(self.i.valid), self.o.payload.eq(self.i.payload)]
+        return m
+
+
+class StreamRelay(wiring.Component):
+    """A register between two stages: breaks the path of the payload and that of ready.
+
+    One payload every two cycles, one cycle of latency.
+
+    Parameters
+    ----------
+    shape : :ref:`shape-like <lang-shapelike>`
+        Shape of the payload.
+
+    Members
+    -------
+    i : :py:`In(stream.Signature(shape))`
+    o : :py:`Out(stream.Signature(shape))`
+    """
+
+    def __init__(self, shape):
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.i.ready.eq(~self.o.valid)
+        with m.If(self.i.ready):
+            m.d.sync += [self.o.valid.eq(self.i.valid), self.o.payload.eq(self.i.payload)]
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
         return m
 
 

@@ -498,6 +498,10 @@ QUEUE = Block("QUEUE", "A receive queue, privileged.", 0x2000, 0x2000, "queues",
     _ro("HELD", 0x1C, "Pages off the ring that the queue holds.", Field("pages", 17)),
     _ro("PRODUCED", 0x20, "Completions visible to the host, modulo 2**17.",
         Field("index", CONSUMER_BITS)),
+    Register("FORMAT", 0x28, Access.RW, "What the completion ring is made of. Can be set only "
+             "while the queue is drained (else REGISTER_VALUE).",
+             Field("extended", 1, "0: completions of 16 bytes; 1: of 32, each with its EXTENSION "
+                   "before it")),
 ))
 
 USER = Block("USER", "A receive queue, the part that an untrusted process may map. From "

@@ -196,7 +196,7 @@ class Card:
                              f"pages, not {enter} and {leave}")
 
     def add_queue(self, pool: CardPool, ring_entries: int = 1024, *, quota: int | None = None,
-                  index: int | None = None) -> RxQueue:
+                  index: int | None = None, extended: bool = False) -> RxQueue:
         """Open a receive queue that draws from ``pool``.
 
         Parameters
@@ -209,6 +209,9 @@ class Card:
             Most pages that it may hold; None for no limit but the pool's.
         index
             Which queue; the first free one if left out.
+        extended
+            Whether its completions are extended: 32 bytes each instead of 16, for
+            :attr:`Frame.timestamp`, :attr:`Frame.vlan_tci` and :attr:`Frame.mark`.
 
         Raises
         ------
@@ -230,7 +233,7 @@ class Card:
             index = _first_free(self.capabilities.queues, self._queues, "queue")
         elif self._queue_number(index) in self._queues:
             raise CardError(f"queue {index} is open already; close it first or take another")
-        queue = RxQueue(self, index, pool, ring_entries, quota)
+        queue = RxQueue(self, index, pool, ring_entries, quota, extended)
         self._queues[index] = queue
         return queue
 

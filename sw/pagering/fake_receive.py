@@ -21,7 +21,6 @@ from pagering.fake_pool import FakePages
 __all__ = ["FakeQueue", "FakeReceiver"]
 
 _INDEX_MASK = (1 << abi.CONSUMER_BITS) - 1
-_LINE = abi.LINE_BYTES // abi.COMPLETION_BYTES
 
 
 @dataclass
@@ -32,6 +31,8 @@ class FakeQueue:
     pool: int = 0
     ring_address: int = 0
     ring_log2: int = abi.RING_LOG2_MIN
+    extended: bool = False
+    """Its completions are extended ones."""
     quota: int = abi.QUEUE["QUOTA"].reset
     hold: bool = False
     reserved: int = 0
@@ -47,6 +48,11 @@ class FakeQueue:
     dropped: int = 0
     open_page: int | None = None
     next_chunk: int = 0
+
+    @property
+    def stride(self) -> int:
+        """Bytes from one completion to the next."""
+        return abi.COMPLETION_BYTES + self.extended * abi.EXTENSION_BYTES
 
     @property
     def drained(self) -> bool:
@@ -184,8 +190,14 @@ class FakeReceiver:
         record = abi.COMPLETION.pack(
             token=token, length=len(data), start=start, end=end, write_error=write_error,
             last_of_page=full, phase=1 - (index >> queue.ring_log2 & 1))
+        if queue.extended:
+            record = record << 8 * abi.EXTENSION_BYTES | (self._extension() if start else 0)
         self.pending.append(_Completion(
-            number, index, token, end, record.to_bytes(abi.COMPLETION_BYTES, "little")))
+            number, index, token, end, record.to_bytes(queue.stride, "little")))
+
+    def _extension(self) -> int:
+        """Return what comes before the completion of a frame's first segment."""
+        return abi.EXTENSION.pack()
 
     def _write_data(self, address: int, data: bytes) -> bool:
         """Write in bursts that end at multiples of the burst size; return if one failed."""
@@ -211,10 +223,10 @@ class FakeReceiver:
     def show(self, count: int) -> None:
         """Make the ``count`` oldest pending completions visible, a line at a time."""
         ready = [self.pending.popleft() for _ in range(min(count, len(self.pending)))]
-        for line in _lines(ready):
+        for line in self._lines(ready):
             queue = self.queues[line[0].queue]
             slot = line[0].index & (1 << queue.ring_log2) - 1
-            address = queue.ring_address + slot * abi.COMPLETION_BYTES
+            address = queue.ring_address + slot * queue.stride
             if not self.memory.write(address, b"".join(item.record for item in line)):
                 self.fault(Fault.COMPLETION_WRITE)
             for item in line:
@@ -225,6 +237,19 @@ class FakeReceiver:
                     self.counters["FRAMES_DELIVERED"] += 1
             if queue.armed and _past(queue.produced, queue.armed_past):
                 self._fire(line[0].queue)
+
+    def _lines(self, completions: list[_Completion]) -> Iterator[list[_Completion]]:
+        """Group neighbours that share a queue and an aligned line of its ring."""
+        line: list[_Completion] = []
+        for item in completions:
+            in_line = abi.LINE_BYTES // self.queues[item.queue].stride
+            if line and (item.queue != line[0].queue
+                         or item.index // in_line != line[0].index // in_line):
+                yield line
+                line = []
+            line.append(item)
+        if line:
+            yield line
 
     def consume(self, number: int, index: int) -> None:
         """Believe that the host has read up to ``index``: a lie spoils its own ring only."""
@@ -276,15 +301,3 @@ class FakeReceiver:
 def _past(produced: int, index: int) -> bool:
     """Return whether there is a completion at or past ``index``, up to a whole ring ahead."""
     return 0 < produced - index & _INDEX_MASK <= 1 << abi.RING_LOG2_MAX
-
-
-def _lines(completions: list[_Completion]) -> Iterator[list[_Completion]]:
-    """Group neighbours that share a queue and an aligned line of its ring."""
-    line: list[_Completion] = []
-    for item in completions:
-        if line and (item.queue != line[0].queue or item.index // _LINE != line[0].index // _LINE):
-            yield line
-            line = []
-        line.append(item)
-    if line:
-        yield line

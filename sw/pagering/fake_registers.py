@@ -267,6 +267,7 @@ class FakeRegisters:
                 or not abi.RING_LOG2_MIN <= log2 <= abi.RING_LOG2_MAX):
             return False
         queue.pool, queue.ring_log2 = pool, log2
+        queue.extended = bool(self._stored(abi.QUEUE, "FORMAT", index)["extended"])
         queue.ring_address = (self._stored(abi.QUEUE, "RING_HIGH", index)["address"] << 32
                               | self._stored(abi.QUEUE, "RING_LOW", index)["address"] << 12)
         queue.enabled = True

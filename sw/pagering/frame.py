@@ -19,10 +19,12 @@ from pagering.page_pool_page import Page
 if TYPE_CHECKING:
     from pagering.rx_queue import RxQueue
 
-__all__ = ["Burst", "Frame", "Piece"]
+__all__ = ["Burst", "Frame", "More", "Piece"]
 
 Piece = tuple[memoryview, int, int]
 """A segment before anybody looks at it: its page's bytes, where it starts and where it ends."""
+More = tuple[int, int | None, int]
+"""What an extended completion adds: timestamp, VLAN tag, mark."""
 
 
 class _State(enum.Enum):
@@ -49,11 +51,12 @@ class Frame:
 
     """
 
-    __slots__ = ("_held", "_owner", "_pieces", "_state", "_views", "checksum", "hash", "length",
-                 "queue", "tokens", "write_error")
+    __slots__ = ("_held", "_more", "_owner", "_pieces", "_state", "_views", "checksum", "hash",
+                 "length", "queue", "tokens", "write_error")
 
     def __init__(self, owner: RxQueue, tokens: tuple[int, ...], pieces: tuple[Piece, ...],
-                 length: int, write_error: bool, hash_value: int, checksum: int) -> None:
+                 length: int, write_error: bool, hash_value: int, checksum: int,
+                 more: More | None = None) -> None:
         self.queue = owner.index
         self.length = length
         self.tokens = tokens
@@ -61,10 +64,29 @@ class Frame:
         self.hash = hash_value
         self.checksum = checksum
         self._owner = owner
+        self._more = more
         self._pieces = pieces
         self._views: tuple[memoryview, ...] | None = None
         self._held: list[Page] = []
         self._state = _State.LENT
+
+    @property
+    def timestamp(self) -> int | None:
+        """When the first beat came in: nanoseconds by :attr:`Card.clock`.
+
+        None unless the queue was added with ``extended=True``; so are the next two.
+        """
+        return self._more[0] if self._more else None
+
+    @property
+    def vlan_tci(self) -> int | None:
+        """Tag control information of the outer VLAN tag; None also if the frame has no tag."""
+        return self._more[1] if self._more else None
+
+    @property
+    def mark(self) -> int | None:
+        """Of the flow rule that the frame met; 0 if it met none."""
+        return self._more[2] if self._more else None
 
     @property
     def segments(self) -> tuple[memoryview, ...]:

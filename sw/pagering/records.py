@@ -11,6 +11,7 @@ __all__ = [
     "CHUNK_MASK",
     "COMPLETION",
     "END",
+    "EXTENSION",
     "FIRST_LSB",
     "INDEX_MASK",
     "LAST_LSB",
@@ -19,6 +20,7 @@ __all__ = [
     "PHASE_BYTE",
     "PHASE_SHIFT",
     "START",
+    "VLAN",
     "WINDOW_WORDS",
     "WRITE_ERROR",
     "merge",
@@ -31,8 +33,11 @@ _FORMATS = {16: "H", 32: "I"}
 COMPLETION = struct.Struct(
     "<" + "".join(_FORMATS[f.width] for f in _FIELDS.values() if f.lsb < _FLAGS_LSB) + "I")
 """Token, hash, length, checksum, and a word of flags."""
-START, END, WRITE_ERROR = (
-    _FIELDS[name].mask >> _FLAGS_LSB for name in ("start", "end", "write_error"))
+EXTENSION = struct.Struct(
+    "<" + "".join(_FORMATS[f.width] for f in abi.EXTENSION.fields.values()))
+"""Time in two words, token of the headers, VLAN tag, mark."""
+START, END, WRITE_ERROR, VLAN = (
+    _FIELDS[name].mask >> _FLAGS_LSB for name in ("start", "end", "write_error", "vlan"))
 PHASE_BYTE, PHASE_SHIFT = divmod(_FIELDS["phase"].lsb, 8)
 PAGE_LSB, FIRST_LSB, LAST_LSB = (abi.TOKEN[name].lsb for name in ("page", "first", "last"))
 PAGE_MASK = (1 << abi.TOKEN["page"].width) - 1

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from pagering import abi
 from pagering.errors import CardError
-from pagering.frame import Burst, Frame, Piece
+from pagering.frame import Burst, Frame, More, Piece
 from pagering.polling import wait_until
 from pagering.records import (
     CHUNK_MASK,
     COMPLETION,
     END,
+    EXTENSION,
     FIRST_LSB,
     INDEX_MASK,
     LAST_LSB,
@@ -27,6 +28,7 @@ from pagering.records import (
     PHASE_BYTE,
     PHASE_SHIFT,
     START,
+    VLAN,
     WINDOW_WORDS,
     WRITE_ERROR,
     merge,
@@ -65,6 +67,8 @@ class RxQueue:
         Completions in the ring, a power of two.
     quota
         Most pages it may hold; None for no limit.
+    extended
+        Whether its completions are extended ones.
 
     Raises
     ------
@@ -74,9 +78,10 @@ class RxQueue:
     """
 
     def __init__(self, card: Card, index: int, pool: CardPool, ring_entries: int,
-                 quota: int | None) -> None:
+                 quota: int | None, extended: bool = False) -> None:
         self.index = index
         self.pool = pool
+        self.extended = extended
         self.stats = QueueStats()
         self.closed = False
         self._card = card
@@ -87,10 +92,12 @@ class RxQueue:
         self._log2 = ring_entries.bit_length() - 1
         self._chunks, self._chunk_bytes = card.capabilities.chunks, card.capabilities.chunk_bytes
         self._head = self._told = 0
-        self._partial: list[tuple[int, Piece, int, int, int]] = []
+        self._lead = abi.EXTENSION_BYTES if extended else 0
+        self._stride = self._lead + abi.COMPLETION_BYTES
+        self._partial: list[tuple[int, Piece, int, int, int, More | None]] = []
         self._bursts: set[Burst] = set()
-        self._memory = card.transport.allocate(ring_entries * abi.COMPLETION_BYTES)
-        self._ring = self._memory.view[:ring_entries * abi.COMPLETION_BYTES]
+        self._memory = card.transport.allocate(ring_entries * self._stride)
+        self._ring = self._memory.view[:ring_entries * self._stride]
         try:
             self._describe_ring()
             self._set_limits(quota)
@@ -111,6 +118,7 @@ class RxQueue:
         self._registers.RING_LOW.write(address=address >> 12 & 0xFFFFF)
         self._registers.RING_HIGH.write(address=address >> 32)
         self._registers.RING_SIZE.write(log2=self._log2)
+        self._registers.FORMAT.write(extended=int(self.extended))
 
     def _set_limits(self, quota: int | None) -> None:
         self._registers.POOL.write(index=self.pool.index)
@@ -186,7 +194,7 @@ class RxQueue:
         return self._ready()
 
     def _ready(self) -> bool:
-        at = (self._head & (1 << self._log2) - 1) * COMPLETION.size
+        at = (self._head & (1 << self._log2) - 1) * self._stride + self._lead
         return self._ring[at + PHASE_BYTE] >> PHASE_SHIFT & 1 != self._head >> self._log2 & 1
 
     def _poll(self, max_frames: int) -> list[Frame]:
@@ -195,9 +203,10 @@ class RxQueue:
         ring, log2, head, partial = self._ring, self._log2, self._head, self._partial
         unpack, views = COMPLETION.unpack_from, self.pool.views
         slot_mask, chunks, chunk_bytes = (1 << log2) - 1, self._chunks, self._chunk_bytes
+        stride, lead = self._stride, self._lead
         new_pages = 0
         while len(frames) < max_frames:
-            at = (head & slot_mask) * COMPLETION.size
+            at = (head & slot_mask) * stride + lead
             if ring[at + PHASE_BYTE] >> PHASE_SHIFT & 1 == head >> log2 & 1:
                 break
             # The phase was read first, on its own: what follows is as old or newer.
@@ -214,15 +223,21 @@ class RxQueue:
             # A page is new when its first chunk is: that is what the page pool counts.
             new_pages += not first
             piece = (page, first * chunk_bytes, first * chunk_bytes + length)
+            more = self._more(at, flags) if lead else None
             if flags & START and flags & END:
                 frames.append(Frame(self, (token,), (piece,), length, flags & WRITE_ERROR != 0,
-                                    hash_value, checksum))
+                                    hash_value, checksum, more))
                 continue
-            partial.append((token, piece, flags, hash_value, checksum))
+            partial.append((token, piece, flags, hash_value, checksum, more))
             if flags & END:
                 frames.append(self._assemble())
         self._count(frames, new_pages)
         return frames
+
+    def _more(self, at: int, flags: int) -> More:
+        """Read the extension of the completion at ``at``."""
+        low, high, _, tci, mark = EXTENSION.unpack_from(self._ring, at - EXTENSION.size)
+        return high << 32 | low, tci if flags & VLAN else None, mark
 
     def _complaint(self, token: int, length: int) -> str:
         """Say what is wrong with the completion at the head."""
@@ -240,11 +255,11 @@ class RxQueue:
 
     def _assemble(self) -> Frame:
         """Make a frame of all segments read so far."""
-        tokens, pieces, flags, hashes, checksums = zip(*self._partial, strict=True)
+        tokens, pieces, flags, hashes, checksums, more = zip(*self._partial, strict=True)
         self._partial.clear()
         length = sum(end - start for _, start, end in pieces)
         return Frame(self, tokens, pieces, length, any(word & WRITE_ERROR for word in flags),
-                     hashes[0], checksums[0])
+                     hashes[0], checksums[0], more[0])
 
     def _count(self, frames: list[Frame], new_pages: int) -> None:
         if new_pages:

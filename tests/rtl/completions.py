@@ -25,28 +25,29 @@ class Lines:
     def _note(self, burst: Burst) -> None:
         for number, queue in self.rig.queues.items():
             if queue.ring.address <= burst.address < queue.ring.end:
-                start = burst.address
-                assert burst.bytes % 16 == 0
-                assert start % 16 == 0 or self.rig.config.bus_bytes > 16
-                count = burst.bytes // 16
-                assert 1 <= count <= 4
+                start, stride = burst.address, queue.stride
+                assert burst.bytes % stride == 0
+                assert start % stride == 0 or self.rig.config.bus_bytes > 16
+                count = burst.bytes // stride
+                assert 1 <= count <= 64 // stride
                 first, last = start // 64, (start // 16 * 16 + burst.bytes - 1) // 64
                 assert first == last, "a line straddles 64 bytes"
                 self.seen.append((number, count, burst.last_cycle))
 
 
 async def opened(dut: HierarchyObject, regions: int | None = None, log2: int = 6,
-                 **options: object) -> Rig:
+                 extended: bool = False, **options: object) -> Rig:
     rig = Rig(dut, **options)
     await rig.start()
-    await rig.open((regions or rig.config.regions // 2,), log2=log2)
+    await rig.open((regions or rig.config.regions // 2,), log2=log2, extended=extended)
     return rig
 
 
 @cocotb.test()
-@cocotb.parametrize(log2=(6, 7))
-async def the_phase_turns_with_each_pass_over_the_ring(dut: HierarchyObject, log2: int) -> None:
-    rig = await opened(dut, log2=log2)
+@cocotb.parametrize(log2=(6, 7), extended=(False, True))
+async def the_phase_turns_with_each_pass_over_the_ring(  # checklist 17
+        dut: HierarchyObject, log2: int, extended: bool) -> None:
+    rig = await opened(dut, log2=log2, extended=extended)
     lines = Lines(rig)
     rig.host(0, every=20)
     count = (3 << log2) + 5

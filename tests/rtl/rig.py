@@ -52,6 +52,8 @@ class Completion:
     write_error: int
     last_of_page: int
     data: bytes
+    extension: dict[str, int]
+    """Empty if the queue's completions are plain ones."""
 
     @property
     def page(self) -> int:
@@ -62,9 +64,11 @@ class Completion:
 class HostQueue:
     """The host's side of one queue."""
 
-    def __init__(self, rig: Rig, index: int, pool: int, log2: int) -> None:
+    def __init__(self, rig: Rig, index: int, pool: int, log2: int, extended: bool) -> None:
         self.rig, self.index, self.pool, self.log2 = rig, index, pool, log2
-        self.ring: DmaBlock = rig.bench.memory.allocate(16 << log2)
+        self.lead = abi.EXTENSION_BYTES if extended else 0
+        self.stride = self.lead + abi.COMPLETION_BYTES
+        self.ring: DmaBlock = rig.bench.memory.allocate(self.stride << log2)
         self.head = 0
         self.frames: list[bytes] = []
         """Whole frames received, oldest first."""
@@ -72,6 +76,8 @@ class HostQueue:
         """For each frame, whether it was marked as badly written."""
         self.outstanding: list[int] = []
         """Tokens received and not returned."""
+        self.extensions: list[dict[str, int]] = []
+        """What came with the first segment of each frame."""
         self._parts: list[Completion] = []
 
     async def enable(self) -> None:
@@ -84,6 +90,7 @@ class HostQueue:
         await rig.write(abi.QUEUE, "RING_LOW", index, address=address >> 12 & 0xFFFFF)
         await rig.write(abi.QUEUE, "RING_HIGH", index, address=address >> 32)
         await rig.write(abi.QUEUE, "RING_SIZE", index, log2=self.log2)
+        await rig.write(abi.QUEUE, "FORMAT", index, extended=int(self.lead > 0))
         await rig.write(abi.QUEUE, "CONTROL", index, enable=1)
 
     def poll(self, most: int = 1 << 17) -> list[Completion]:
@@ -91,17 +98,22 @@ class HostQueue:
         found: list[Completion] = []
         mask = (1 << self.log2) - 1
         while len(found) < most:
-            at = (self.head & mask) * abi.COMPLETION_BYTES
-            word = int.from_bytes(self.ring.view[at:at + abi.COMPLETION_BYTES], "little")
-            fields = abi.COMPLETION.unpack(word)
+            at = (self.head & mask) * self.stride
+            word = int.from_bytes(self.ring.view[at:at + self.stride], "little")
+            fields = abi.COMPLETION.unpack(word >> 8 * self.lead)
             if fields["phase"] != 1 - (self.head >> self.log2 & 1):
                 break
             self.head = self.head + 1 & INDEX_MASK
             data = bytes(self.rig.memory_of(fields["token"])[:fields["length"]])
             assert len(data) == fields["length"], "the token names fewer bytes than the length"
             item = Completion(fields["token"], fields["length"], fields["start"], fields["end"],
-                              fields["write_error"], fields["last_of_page"], data)
+                              fields["write_error"], fields["last_of_page"], data,
+                              abi.EXTENSION.unpack(word) if self.lead else {})
             assert item.start == (not self._parts), "segments of a frame are out of order"
+            if item.start:
+                self.extensions.append(item.extension)
+            else:
+                assert not any(item.extension.values()), "only the first segment tells more"
             self._parts.append(item)
             if item.end:
                 self.frames.append(b"".join(part.data for part in self._parts))
@@ -166,7 +178,8 @@ class Rig:
         raise AssertionError("the card does not come out of reset")
 
     async def open(self, pools: Sequence[int] = (1,), queues: Iterable[int] | None = None,
-                   log2: int = 8, receive: bool = True, **control: int) -> None:
+                   log2: int = 8, receive: bool = True, extended: bool = False,
+                   **control: int) -> None:
         """Register regions for each pool, enable pools and queues.
 
         Parameters
@@ -179,6 +192,8 @@ class Rig:
             Size of the completion rings.
         receive : bool
             Whether to take frames.
+        extended : bool
+            Whether completions are extended ones.
         control : int
             Fields of each pool's CONTROL.
         """
@@ -190,7 +205,7 @@ class Rig:
                 slot += 1
             await self.write(abi.POOL, "CONTROL", pool, enable=1, **control)
         for index, pool in enumerate(queues or [0] * self.config.queues):
-            await self.add_queue(index, pool, log2)
+            await self.add_queue(index, pool, log2, extended)
         await self.write(abi.CARD, "CONTROL", receive=int(receive))
         await self.flush()
 
@@ -208,9 +223,10 @@ class Rig:
                 break
         return block
 
-    async def add_queue(self, index: int, pool: int = 0, log2: int = 8) -> HostQueue:
+    async def add_queue(self, index: int, pool: int = 0, log2: int = 8,
+                        extended: bool = False) -> HostQueue:
         """Open and enable a queue."""
-        self.queues[index] = queue = HostQueue(self, index, pool, log2)
+        self.queues[index] = queue = HostQueue(self, index, pool, log2, extended)
         await queue.enable()
         return queue
 

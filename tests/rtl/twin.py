@@ -73,8 +73,8 @@ class Pair:
 
     async def open_queue(self, queue: int, pool: int) -> None:
         pair = self.rings[queue] if queue < len(self.rings) else (
-            self.rig.bench.memory.allocate(16 << RING_LOG2),
-            self.twin.allocate(16 << RING_LOG2))
+            self.rig.bench.memory.allocate(32 << RING_LOG2),
+            self.twin.allocate(32 << RING_LOG2))
         if queue == len(self.rings):
             self.rings.append(pair)
         await self.rig.flush()
@@ -88,6 +88,7 @@ class Pair:
             await card(abi.QUEUE.address("RING_LOW", queue), memory.address & 0xFFFF_F000)
             await card(abi.QUEUE.address("RING_HIGH", queue), memory.address >> 32)
         await self.write(abi.QUEUE, "RING_SIZE", queue, log2=RING_LOG2)
+        await self.write(abi.QUEUE, "FORMAT", queue, extended=self.rng.randrange(2))
         await self.write(abi.QUEUE, "POOL", queue, index_=pool)
         await self.write(abi.QUEUE, "CONTROL", queue, enable=1)
 
@@ -103,7 +104,8 @@ class Pair:
         """Note the tokens of new completions, as the twin shows them."""
         for queue, state in enumerate(self.twin.state.queues):
             while self.heads[queue] != state.produced:
-                at = (self.heads[queue] & (1 << RING_LOG2) - 1) * 16
+                slot = self.heads[queue] & (1 << RING_LOG2) - 1
+                at = (slot + 1) * state.stride - abi.COMPLETION_BYTES
                 self.seen.append((queue, int.from_bytes(
                     self.rings[queue][1].view[at:at + 4], "little")))
                 self.heads[queue] = self.heads[queue] + 1 & (1 << abi.CONSUMER_BITS) - 1
@@ -202,7 +204,8 @@ async def step(pair: Pair) -> str:
         await pair.write(abi.CARD, "CONTROL", receive=int(rng.random() < 0.8))
     elif kind == "locked":
         if not pair.twin.state.queues[queue].drained:
-            await pair.write(abi.QUEUE, rng.choice(("POOL", "RING_LOW", "RING_SIZE")), queue)
+            await pair.write(abi.QUEUE, rng.choice(("POOL", "RING_LOW", "RING_SIZE", "FORMAT")),
+                             queue)
     elif kind == "events":
         await pair.write(abi.CARD, "EVENTS", low_water=1, fault=rng.randrange(2))
         await pair.write(abi.CARD, "EVENT_ENABLE", low_water=rng.randrange(2),
