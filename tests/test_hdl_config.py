@@ -32,6 +32,7 @@ from pagering_hdl.config import BUS_WIDTHS, CardConfig
     ({"bus_bits": 512, "burst_bytes": 8192},
      "burst_bytes must be a power of two from 64 to 4096, not 8192"),
     ({"in_flight": 2}, "in_flight must be a power of two from 4 to 1024, not 2"),
+    ({"clock_khz": 999}, "clock_khz must be 1000 to 2000000, not 999"),
     ({"in_flight": 2048}, "in_flight must be a power of two from 4 to 1024, not 2048"),
 ])
 def test_init_wrong(changes, sentence):

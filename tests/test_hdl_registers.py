@@ -18,6 +18,7 @@ CARD = config(queues=2, pools=2, pages=16, region_pages=4, chunk_bytes=1024, in_
 COUNTS = {"": 1, "regions": 4, "pools": 2, "queues": 2}
 OKAY = 0
 CONSTANTS = {
+    "CAP_CLOCK": CARD.clock_khz,
     "CAP_COUNTS": abi.CARD["CAP_COUNTS"].pack(queues=2, pools=2, regions=4),
     "CAP_SIZES": abi.CARD["CAP_SIZES"].pack(page_log2=12, chunk_log2=10, region_pages_log2=2,
                                             bus_log2=3),

@@ -27,7 +27,8 @@
 =======================  =========================================================================
 
 Beside it: ``axi_lite`` and the ``*_registers`` (what the host reads and sets), ``region_loader``,
-``lifecycle`` and ``reset_control`` (start, drain, reset), ``pool_monitor`` and ``counters``.
+``lifecycle`` and ``reset_control`` (start, drain, reset), ``pool_monitor``, ``counters`` and
+``clock``.
 ``engine`` wires them, ``top`` gives them port names, ``generate`` writes Verilog. ``config`` says
 what a card is made of, ``layouts`` what travels through it.
 """

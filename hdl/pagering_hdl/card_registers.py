@@ -1,11 +1,12 @@
 """Page 0 of the card: identity, control, events, counters."""
 
 from amaranth.hdl import Cat, Const, Module, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from pagering import abi
 
+from .clock import ClockOrder
 from .layouts import Fault, struct
 from .page_table import Refusal
 from .register_port import RegisterPort, masked, read_mux, storage, written
@@ -31,6 +32,8 @@ class CardRegisters(wiring.Component):
         Event: the host asks for a reset.
     irq : :py:`Out(1)`
         An enabled event has happened and was not cleared.
+    clock_orders : :py:`Out(stream.Signature(ClockOrder))`
+    captured : :py:`In(64)`
     refusal : :py:`Out(Refusal)`
     """
 
@@ -43,14 +46,18 @@ class CardRegisters(wiring.Component):
             "low_water": In(config.pools), "low_water_event": In(1), "fault_event": In(1),
             "error_event": In(1), "resetting": In(1), "quiet": In(1),
             "reset": Out(1), "irq": Out(1), "refusal": Out(Refusal),
+            "clock_orders": Out(stream.Signature(ClockOrder)), "captured": In(64),
         })
 
     def elaborate(self, platform):
         m = Module()
         port, values = self.port, storage(abi.CARD)
-        bad_mode = Signal()
+        bad_mode, orders = Signal(), self.clock_orders
         m.d.comb += [
-            port.ready.eq(1),
+            orders.valid.eq(written(port, abi.CARD, "CLOCK_COMMAND")),
+            orders.p.command.eq(port.data),
+            orders.p.value.eq(Cat(values["CLOCK_VALUE_LOW"], values["CLOCK_VALUE_HIGH"])),
+            port.ready.eq(~orders.valid | orders.ready),
             bad_mode.eq(written(port, abi.CARD, "STEERING")
                         & ((port.data & abi.CARD["STEERING"]["mode"].mask)
                            > max(abi.SteeringMode))),
@@ -89,6 +96,7 @@ class CardRegisters(wiring.Component):
             "CAP_LIMITS": card["CAP_LIMITS"].pack(
                 frame_bytes=config.max_frame, burst_bytes=config.burst_bytes),
             "CAP_FEATURES": card["CAP_FEATURES"].pack(header_split=config.header_split),
+            "CAP_CLOCK": card["CAP_CLOCK"].pack(khz=config.clock_khz),
         }
 
     def _state(self):
@@ -97,5 +105,6 @@ class CardRegisters(wiring.Component):
         return {
             "STATUS": Cat(self.resetting, self.quiet), "LOW_WATER_0": low[:32],
             "LOW_WATER_1": low[32:64],
+            "CLOCK_LOW": self.captured[:32], "CLOCK_HIGH": self.captured[32:],
             **{name: self.counters[n] for n, (name, _) in enumerate(abi.COUNTERS)},
         }

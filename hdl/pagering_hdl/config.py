@@ -48,6 +48,8 @@ class CardConfig:
         250 cycles of latency at this width.
     header_split : :class:`bool`
         Whether queues can have their frames' headers apart.
+    clock_khz : :class:`int`
+        What the clock runs at, for the host to know: 1000 to 2,000,000.
 
     Raises
     ------
@@ -67,6 +69,7 @@ class CardConfig:
     burst_bytes: int = 256
     in_flight: int = field(default=0)
     header_split: bool = True
+    clock_khz: int = 156_250
 
     def __post_init__(self) -> None:
         if self.in_flight == 0:
@@ -89,6 +92,7 @@ class CardConfig:
                     f"at least max_frame, {self.max_frame}")
         self._check_power("burst_bytes", 64, min(4096, 256 * self.bus_bytes))
         self._check_power("in_flight", 4, 1024)
+        self._check("clock_khz", 1000 <= self.clock_khz <= 2_000_000, "1000 to 2000000")
 
     def _check(self, name: str, ok: bool, allowed: str) -> None:
         if not ok:

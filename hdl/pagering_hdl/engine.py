@@ -26,6 +26,7 @@ from .axi import AxiStream, AxiWrite
 from .axi_lite import BLOCKS
 from .burst_splitter import BurstSplitter
 from .card_registers import CardRegisters
+from .clock import Clock
 from .completion_lines import CompletionLines
 from .counters import CardCounters, QueueCounters
 from .deliverer import Deliverer, Entry
@@ -126,7 +127,7 @@ class Engine(wiring.Component):
             "entries": StreamBuffer(Entry),
             "lines": CompletionLines(config), "reader": LineReader(config),
             "interrupts": Interrupts(config.queues), "lifecycle": Lifecycle(config),
-            "monitor": PoolMonitor(config.pools),
+            "monitor": PoolMonitor(config.pools), "clock": Clock(),
             "card_registers": CardRegisters(config), "pool_registers": PoolRegisters(config),
             "region_registers": RegionRegisters(config),
             "queue_registers": QueueRegisters(config), "user_registers": UserRegisters(config),
@@ -251,6 +252,7 @@ class Engine(wiring.Component):
         for name, block in (("card", card), ("pool", pool), ("queue", queue), ("user", user),
                             ("region", regions)):
             wiring.connect(m, wiring.flipped(getattr(self, name)), block.port)
+        wiring.connect(m, card.clock_orders, self._clock.orders)
         for asks, answers in (
                 (admission.settings, queue.settings), (admission.consumed, user.consumed),
                 (admission.recycled, pages.queue_recycled[0]), (admission.limit, pool.limit),
@@ -287,7 +289,8 @@ class Engine(wiring.Component):
             regions.loading.eq(self._loader.loading),
             regions.loading_slot.eq(self._loader.loading_slot),
             card.low_water.eq(monitor.low), card.low_water_event.eq(monitor.fell),
-            card.resetting.eq(self.closed), card.quiet.eq(self.idle), self.reset.eq(card.reset),
+            card.captured.eq(self._clock.captured), card.resetting.eq(self.closed),
+            card.quiet.eq(self.idle), self.reset.eq(card.reset),
             self.irq.eq(Cat(self._interrupts.fired, card.irq)),
             self.pause.eq(monitor.low.any() | admission.waits),
         ]

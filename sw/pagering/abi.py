@@ -30,7 +30,7 @@ __all__ = [
     "RETURN_WINDOW_BYTES",
     "RING_LOG2_MAX", "RING_LOG2_MIN", "TOKEN", "USER", "VERSION_MAJOR", "VERSION_MINOR",
     "WINDOW_ADDRESS_BITS", "Access", "Block", "DropCause", "Event", "Fault", "Field", "Layout",
-    "HashType", "L3", "L4",
+    "ClockCommand", "HashType", "L3", "L4",
     "Policy", "Register", "SteeringMode",
 ]
 
@@ -120,6 +120,20 @@ class Policy(enum.IntEnum):
     """Longest time to reuse: shows use-after-return bugs."""
     LIFO = 1
     """Smallest live footprint: keeps the IOTLB and the last-level cache hot."""
+
+
+class ClockCommand(enum.IntEnum):
+    """What CLOCK_COMMAND can ask of the card's clock; the value is in CLOCK_VALUE_*."""
+
+    CAPTURE = 0
+    """Copy the time to CLOCK_LOW and CLOCK_HIGH; no value."""
+    SET = 1
+    """The value is the time, in nanoseconds."""
+    ADJUST = 2
+    """The value is added to the time: signed, in nanoseconds."""
+    RATE = 3
+    """From now on each cycle adds the value: in its upper half nanoseconds, 16 bits, in its lower
+    half their fraction."""
 
 
 class DropCause(enum.IntEnum):
@@ -426,6 +440,15 @@ CARD = Block("CARD", "Card-wide, privileged.", 0x0000, 0x1000, "", False, (
     _ro("LOW_WATER_1", 0x3C, "Pools 32 to 63 that are low now, a bit each."),
     Register("REGION_HIGH", 0x40, Access.RW, "Upper half of the DMA address of the regions "
              "registered from now on.", Field("address", 32)),
+    _ro("CAP_CLOCK", 0x50, "The clock that the card runs at.", Field("khz", 32, "kHz")),
+    Register("CLOCK_VALUE_LOW", 0x54, Access.RW, "For CLOCK_COMMAND.", Field("value", 32)),
+    Register("CLOCK_VALUE_HIGH", 0x58, Access.RW, "For CLOCK_COMMAND, upper half.",
+             Field("value", 32)),
+    Register("CLOCK_COMMAND", 0x5C, Access.WO, "Reads or changes the time that frames are stamped "
+             "with, in one step. It stands at 0 after reset.",
+             Field("command", 2, "see ClockCommand")),
+    _ro("CLOCK_LOW", 0x60, "The time when it was last captured: nanoseconds, lower half."),
+    _ro("CLOCK_HIGH", 0x64, "The time when it was last captured, upper half."),
     _ro("CAP_FEATURES", 0x90, "What the card has.",
         Field("header_split", 1, "queues can have headers and payload apart")),
     *(_ro(name, _COUNTERS_OFFSET + 4 * i, doc) for i, (name, doc) in enumerate(COUNTERS)),

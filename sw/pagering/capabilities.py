@@ -13,7 +13,7 @@ __all__ = ["Capabilities", "identify", "read_capabilities"]
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What the card is made of; sizes in bytes."""
+    """What the card is made of; sizes in bytes, its clock in kHz."""
 
     queues: int
     pools: int
@@ -24,6 +24,7 @@ class Capabilities:
     bus_bytes: int
     frame_bytes: int
     burst_bytes: int
+    clock_khz: int
 
     @property
     def chunks(self) -> int:
@@ -71,11 +72,12 @@ def read_capabilities(registers: RegisterMap) -> Capabilities:
         queues=counts["queues"], pools=counts["pools"], regions=counts["regions"],
         page_bytes=1 << sizes["page_log2"], chunk_bytes=1 << sizes["chunk_log2"],
         region_pages=1 << sizes["region_pages_log2"], bus_bytes=1 << sizes["bus_log2"],
-        frame_bytes=limits["frame_bytes"], burst_bytes=limits["burst_bytes"])
+        frame_bytes=limits["frame_bytes"], burst_bytes=limits["burst_bytes"],
+        clock_khz=registers.card.CAP_CLOCK.get())
     sane = (1 <= caps.queues <= abi.QUEUES_MAX and 1 <= caps.pools <= abi.POOLS_MAX
             and 1 <= caps.regions <= abi.REGION_SLOTS_MAX
             and 1 <= caps.chunks <= abi.CHUNKS_PER_PAGE_MAX
-            and caps.page_bytes >= 4096
+            and caps.page_bytes >= 4096 and caps.clock_khz > 0
             and caps.regions * caps.region_pages <= 1 << abi.PAGE_ID_BITS)
     if not sane:
         raise CardError(f"the card reports sizes that the contract forbids: {caps}; it is corrupt "

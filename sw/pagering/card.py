@@ -12,6 +12,7 @@ from types import TracebackType
 from pagering import abi
 from pagering.capabilities import Capabilities, identify, read_capabilities
 from pagering.card_pool import CardPool
+from pagering.clock import Clock
 from pagering.errors import CardError
 from pagering.page_pool import PagePool
 from pagering.page_pool_params import PagePoolParams
@@ -54,6 +55,8 @@ class Card:
         caps = self.capabilities
         self.registers = RegisterMap(transport, queues=caps.queues, pools=caps.pools,
                                      regions=caps.regions)
+        self.clock = Clock(self.registers, caps.clock_khz)
+        """What frames are stamped with, if their queue has extended completions."""
         self.reset(timeout)
 
     def __enter__(self) -> Card:
@@ -66,7 +69,7 @@ class Card:
     # Bring-up
 
     def reset(self, timeout: float | None = None) -> None:
-        """Reset the card; it is disabled and empty afterwards.
+        """Reset the card; it is disabled and empty afterwards, and its clock starts at 0.
 
         Raises
         ------
@@ -81,6 +84,7 @@ class Card:
         wait_until(lambda: not self.registers.card.STATUS.get("resetting"),
                    "the card has reset itself", "power-cycle the card",
                    self.timeout if timeout is None else timeout)
+        self.clock.rate(0)
 
     # Traffic
 

@@ -2,7 +2,8 @@
 
 It follows the contract of :mod:`pagering.abi` frame by frame, so a test can drive the real driver
 against it and a simulation can be compared with it. Nothing happens by itself: ``inject`` brings a
-frame, and with ``defer_completions`` its completions stay back until ``release_completions``.
+frame, with ``defer_completions`` its completions stay back until ``release_completions``, and
+time passes by ``advance``.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class FakeCard:
         How many of each; ``region_pages`` is pages per region.
     page_bytes, chunk_bytes, bus_bytes, frame_bytes, burst_bytes
         Sizes in bytes.
+    clock_khz
+        The clock that it runs at.
     defer_completions
         Keep completions back until :meth:`release_completions`.
     load_polls, reset_polls
@@ -44,13 +47,13 @@ class FakeCard:
 
     def __init__(self, *, queues: int = 4, pools: int = 2, regions: int = 4, region_pages: int = 8,
                  page_bytes: int = 4096, chunk_bytes: int | None = None, bus_bytes: int = 8,
-                 frame_bytes: int = 16000, burst_bytes: int = 4096,
+                 frame_bytes: int = 16000, burst_bytes: int = 4096, clock_khz: int = 156_250,
                  defer_completions: bool = False, load_polls: int = 0,
                  reset_polls: int = 0) -> None:
         self.config = Capabilities(
             queues=queues, pools=pools, regions=regions, region_pages=region_pages,
             page_bytes=page_bytes, chunk_bytes=chunk_bytes or page_bytes, bus_bytes=bus_bytes,
-            frame_bytes=frame_bytes, burst_bytes=burst_bytes)
+            frame_bytes=frame_bytes, burst_bytes=burst_bytes, clock_khz=clock_khz)
         _check(self.config)
         self.defer_completions = defer_completions
         self.on_wait: Callable[[int], object] | None = None
@@ -93,6 +96,10 @@ class FakeCard:
         """Make the oldest ``count`` (all if None) completions visible; return how many wait."""
         self.state.show(len(self.state.pending) if count is None else count)
         return len(self.state.pending)
+
+    def advance(self, cycles: int) -> None:
+        """Let so many cycles of the card's clock pass."""
+        self.state.advance(cycles)
 
     def check_guards(self) -> None:
         """Check that no byte outside an allocation was written by host or card.

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pagering import abi
 from pagering.abi import DropCause, Event, Fault, SteeringMode
 from pagering.capabilities import Capabilities
+from pagering.fake_clock import FakeClock
 from pagering.fake_memory import HostMemory
 from pagering.fake_pool import FakePages
 
@@ -84,6 +85,7 @@ class FakeReceiver:
         self.event_enable = 0
         self.raised = [False] * (config.queues + 1)
         """Interrupt vectors that were raised and not yet waited for."""
+        self.clock = FakeClock()
         self.receive = False
         self.steering_mode = SteeringMode.FIXED
         self.steering_queue = self.steering_last = self._turn = 0
@@ -97,6 +99,10 @@ class FakeReceiver:
             self.pages.remember(before.pages)
         self.pending: deque[_Completion] = deque()
         """Completions that are not visible yet, oldest first."""
+
+    def advance(self, cycles: int) -> None:
+        """Let so many cycles pass."""
+        self.clock.advance(cycles)
 
     # Frames
 
@@ -197,7 +203,8 @@ class FakeReceiver:
 
     def _extension(self) -> int:
         """Return what comes before the completion of a frame's first segment."""
-        return abi.EXTENSION.pack()
+        time = self.clock.time
+        return abi.EXTENSION.pack(time_low=time & 0xFFFFFFFF, time_high=time >> 32)
 
     def _write_data(self, address: int, data: bytes) -> bool:
         """Write in bursts that end at multiples of the burst size; return if one failed."""

@@ -7,7 +7,7 @@ one fault counter.
 from __future__ import annotations
 
 from pagering import abi
-from pagering.abi import Access, Fault, Policy, SteeringMode
+from pagering.abi import Access, ClockCommand, Fault, Policy, SteeringMode
 from pagering.capabilities import Capabilities
 from pagering.errors import CardError
 from pagering.fake_memory import HostMemory
@@ -114,6 +114,10 @@ class FakeRegisters:
                 return {"frame_bytes": config.frame_bytes, "burst_bytes": config.burst_bytes}
             case "CAP_FEATURES":
                 return {"header_split": 1}
+            case "CAP_CLOCK":
+                return {"khz": config.clock_khz}
+            case "CLOCK_LOW" | "CLOCK_HIGH":
+                return {"value": state.clock.captured >> 32 * (name == "CLOCK_HIGH") & 0xFFFFFFFF}
             case "STATUS":
                 busy, self._resetting = self._resetting, max(0, self._resetting - 1)
                 return {"resetting": int(busy > 0), "idle": int(not state.pending)}
@@ -135,6 +139,11 @@ class FakeRegisters:
                     self.state.show(len(self.state.pending))
                     self._clear()
                     self._resetting = self._reset_polls
+                return True
+            case "CLOCK_COMMAND":
+                low, high = (self._stored(abi.CARD, f"CLOCK_VALUE_{half}")["value"]
+                             for half in ("LOW", "HIGH"))
+                state.clock.order(ClockCommand(fields["command"]), high << 32 | low)
                 return True
             case "CONTROL":
                 state.receive = bool(fields["receive"])

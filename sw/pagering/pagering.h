@@ -103,6 +103,16 @@
 #define PAGERING_CARD_LOW_WATER_0                         0x38u
 #define PAGERING_CARD_LOW_WATER_1                         0x3cu
 #define PAGERING_CARD_REGION_HIGH                         0x40u
+#define PAGERING_CARD_CAP_CLOCK                           0x50u
+#define PAGERING_CARD_CAP_CLOCK_KHZ_SHIFT                 0
+#define PAGERING_CARD_CAP_CLOCK_KHZ_MASK                  0xffffffffu
+#define PAGERING_CARD_CLOCK_VALUE_LOW                     0x54u
+#define PAGERING_CARD_CLOCK_VALUE_HIGH                    0x58u
+#define PAGERING_CARD_CLOCK_COMMAND                       0x5cu
+#define PAGERING_CARD_CLOCK_COMMAND_COMMAND_SHIFT         0
+#define PAGERING_CARD_CLOCK_COMMAND_COMMAND_MASK          0x3u
+#define PAGERING_CARD_CLOCK_LOW                           0x60u
+#define PAGERING_CARD_CLOCK_HIGH                          0x64u
 #define PAGERING_CARD_CAP_FEATURES                        0x90u
 #define PAGERING_CARD_CAP_FEATURES_HEADER_SPLIT_SHIFT     0
 #define PAGERING_CARD_CAP_FEATURES_HEADER_SPLIT_MASK      0x1u
@@ -363,6 +373,12 @@
 #define PAGERING_HASH_TYPE_NONE                           0
 #define PAGERING_HASH_TYPE_L3                             1
 #define PAGERING_HASH_TYPE_L4                             2
+
+/* Clock command: CLOCK_COMMAND.command */
+#define PAGERING_CLOCK_COMMAND_CAPTURE                    0
+#define PAGERING_CLOCK_COMMAND_SET                        1
+#define PAGERING_CLOCK_COMMAND_ADJUST                     2
+#define PAGERING_CLOCK_COMMAND_RATE                       3
 
 /* Event: bits of EVENTS and EVENT_ENABLE */
 #define PAGERING_EVENT_LOW_WATER                          0

@@ -22,7 +22,7 @@ _RECORDS = (abi.TOKEN, abi.COMPLETION, abi.EXTENSION)
 _ENUMS: tuple[tuple[type[enum.IntEnum], str], ...] = (
     (abi.SteeringMode, "STEERING.mode"), (abi.Policy, "POOL.CONTROL.policy"),
     (abi.L3, "COMPLETION.l3"), (abi.L4, "COMPLETION.l4"),
-    (abi.HashType, "COMPLETION.hash_type"),
+    (abi.HashType, "COMPLETION.hash_type"), (abi.ClockCommand, "CLOCK_COMMAND.command"),
     (abi.Event, "bits of EVENTS and EVENT_ENABLE"), (abi.DropCause, "counters DROP_*"),
     (abi.Fault, "counters FAULT_*"),
 )

@@ -44,7 +44,8 @@ def card_config(options: SimOptions) -> CardConfig:
     """Return the card that these options describe."""
     return CardConfig(bus_bits=options.bus_bits, queues=options.queues, pools=options.pools,
                       page_bytes=options.page_bytes, chunk_bytes=options.chunk_bytes,
-                      pages=options.pages, region_pages=options.region_pages)
+                      pages=options.pages, region_pages=options.region_pages,
+                      clock_khz=round(1000 * options.clock_mhz))
 
 
 def run(options: SimOptions, console: Console | None = None) -> int:

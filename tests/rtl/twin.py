@@ -37,7 +37,7 @@ class Pair:
             queues=cfg.queues, pools=cfg.pools, regions=cfg.regions,
             region_pages=cfg.region_pages, page_bytes=cfg.page_bytes,
             chunk_bytes=cfg.chunk_bytes, bus_bytes=cfg.bus_bytes, frame_bytes=cfg.max_frame,
-            burst_bytes=cfg.burst_bytes)
+            burst_bytes=cfg.burst_bytes, clock_khz=cfg.clock_khz)
         self.rings: list[tuple[DmaBlock, FakeMemory]] = []
         self.regions: dict[int, tuple[DmaBlock, FakeMemory]] = {}
         self.seen: list[tuple[int, int]] = []
