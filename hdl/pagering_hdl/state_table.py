@@ -51,16 +51,19 @@ class StateTable(wiring.Component):
             "read": In(Lookup(index, shape)).array(reads),
             "write": In(wiring.Signature({"en": Out(1), "addr": Out(index), "data": Out(shape)})),
         })
+        # Proofs look at these two.
+        self.rows = Memory(shape=Shape.cast(shape).width, depth=self.depth,
+                           init=[init] * self.depth)
+        self.sweeping = Signal()
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.rows = rows = Memory(shape=Shape.cast(self.shape).width, depth=self.depth,
-                                          init=[self.init] * self.depth)
+        m.submodules.rows = rows = self.rows
         for port in self.read:
             side = rows.read_port(domain="comb")
             m.d.comb += [side.addr.eq(port.addr), Value.cast(port.data).eq(side.data)]
         sweep = Signal(range(self.depth + 1))
-        sweeping = Signal()
+        sweeping = self.sweeping
         m.d.comb += sweeping.eq(sweep != self.depth)
         m.d.sync += sweep.eq(sweep + sweeping)
         into = rows.write_port()

@@ -166,6 +166,20 @@ def bench(
 
 
 @app.command()
+def formal(
+    names: Annotated[list[str] | None, typer.Argument(
+        help="Parts or specifications to prove.", show_default="all of them")] = None,
+    fresh: Annotated[bool, typer.Option(
+        "--fresh", help="Prove anew what has been proven before.")] = False,
+) -> None:
+    """Prove what must always hold, and that each proof would notice a fault.
+
+    Exit status 0 if everything is proven, 1 if not, 2 if it could not run.
+    """
+    raise typer.Exit(_load("pagering_tb.formal.campaign").run(names or (), keep=not fresh))
+
+
+@app.command()
 def doctor(
     quiet: Annotated[bool, typer.Option(
         "--quiet", "-q", help="Say only what is missing.")] = False,

@@ -1,0 +1,1 @@
+"""The specifications, a file for each group of parts."""

@@ -1,0 +1,76 @@
+"""What the other parts stand on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Assert, Signal
+
+from pagering_hdl.streams import StreamBuffer, StreamQueue
+
+from pagering_tb.formal.contract import assert_outputs, assume_inputs
+from pagering_tb.formal.mutant import Mutant
+from pagering_tb.formal.specification import Specification
+
+__all__ = ["BufferKeepsOrder", "QueueKeepsOrder"]
+
+
+class BufferKeepsOrder(Specification):
+    """One payload at a time is followed through."""
+
+    part = "streams"
+    promise = "a buffer loses nothing, adds nothing and changes nothing; its offers stand"
+    steps = 2
+    mutants = (
+        Mutant(StreamBuffer, "elaborate", "~self.o.valid | self.o.ready", "self.o.ready | 1"),
+        Mutant(StreamBuffer, "elaborate", "self.o.valid.eq(self.i.valid)", "self.o.valid.eq(1)"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dut = StreamBuffer(4)
+
+    def specify(self, m: Any, dut: Any) -> dict[str, Any]:
+        i, o = self.dut.i, self.dut.o
+        assume_inputs(m, self.dut)
+        offers = assert_outputs(m, self.dut)
+        inside, taken = Signal(2), Signal(4)
+        m.d.sync += inside.eq(inside + (i.valid & i.ready) - (o.valid & o.ready))
+        with m.If(i.valid & i.ready):
+            m.d.sync += taken.eq(i.payload)
+        m.d.comb += Assert(inside == o.valid)
+        with m.If(o.valid):
+            m.d.comb += Assert(o.payload == taken)
+        return {"an offer waits and another comes": offers["o"] & i.valid}
+
+
+class QueueKeepsOrder(Specification):
+    """One payload, whichever, is watched from its going in to its coming out.
+
+    The FIFO states how its level and its pointers go together; that is proved as well.
+    """
+
+    part = "streams"
+    promise = "a queue loses nothing, keeps the order, tells its level; its offers stand"
+    steps = 3
+    mutants = (
+        Mutant(StreamQueue, "elaborate", "storage.w_en.eq(self.i.valid)", "storage.w_en.eq(1)"),
+        Mutant(StreamQueue, "elaborate", "storage.r_en.eq(self.o.ready)",
+               "storage.r_en.eq(self.o.ready | self.i.valid)"),
+    )
+    DEPTH = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dut = StreamQueue(2, depth=self.DEPTH)
+
+    def specify(self, m: Any, dut: Any) -> dict[str, Any]:
+        i, o = self.dut.i, self.dut.o
+        assume_inputs(m, self.dut)
+        offers = assert_outputs(m, self.dut)
+        goes_in, goes_out = i.valid & i.ready, o.valid & o.ready
+        level = Signal(range(self.DEPTH + 1))
+        m.d.sync += level.eq(level + goes_in - goes_out)
+        m.d.comb += [Assert(level == self.dut.level), Assert(o.valid == (level != 0)),
+                     Assert(i.ready == (level != self.DEPTH))]
+        return {"full": ~i.ready & offers["o"], "empty again": (level == 0) & goes_in}

@@ -1,0 +1,143 @@
+"""The recycle ring."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Array, Assert, Assume, Cat, Const, Mux, Signal
+
+from pagering_hdl.layouts import PoolCounts
+from pagering_hdl.recycle_ring import ChainEnds, RecycleRing
+
+from pagering_tb.formal.mutant import Mutant
+from pagering_tb.formal.specification import Specification, rows, small
+
+__all__ = ["RingIsAQueueOfPages"]
+
+
+class RingIsAQueueOfPages(Specification):
+    """Beside the ring stands an abstract one: for each page, whether it is on and at which place.
+
+    The chain through the block RAM must tell the same story link for link. So no page is lost or
+    doubled, and pages leave in the order that the pool's policy says.
+    """
+
+    part = "recycle_ring"
+    promise = "a page is on one ring at most and leaves in its pool's order; the counts are true"
+    steps = 2
+    slow = True
+    mutants = (
+        Mutant(RecycleRing, "_put", "Mux(empty | ~lifo, page, old.tail)",
+               "Mux(empty | lifo, page, old.tail)"),
+        Mutant(RecycleRing, "_put", "self.link.en.eq(~empty)", "self.link.en.eq(~empty & ~lifo)"),
+        Mutant(RecycleRing, "_put", "now.pushed + 1", "now.pushed + 2"),
+        Mutant(RecycleRing, "_take", "popped != now.pushed", "1"),
+        Mutant(RecycleRing, "_retire", "counts.read[0].data.popped", "counts.read[0].data.pushed"),
+    )
+    POOLS, PAGES = 2, 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dut = RecycleRing(small(pools=self.POOLS, pages=self.PAGES))
+        # The abstract ring.
+        self.on = Array(Signal(name=f"on_{page}") for page in range(self.PAGES))
+        self.pool = Array(Signal(name=f"pool_{page}") for page in range(self.PAGES))
+        self.place = Array(Signal(2, name=f"place_{page}") for page in range(self.PAGES))
+        self.length = Array(Signal(3, name=f"length_{pool}") for pool in range(self.POOLS))
+
+        self.taken, self.taken_from = Signal(), Signal(1)
+
+    def specify(self, m: Any, dut: Any) -> dict[str, Any]:
+        ring = self.dut
+        self.ends, self.counts = dut.submodules.ends, dut.submodules.counts_table
+        self.after = dut.submodules.after
+        put, take, retire = ring.enrolments, ring.takes, ring.retire
+        m.d.comb += [
+            Assume(put.p.page < self.PAGES), Assume(put.p.pool < self.POOLS),
+            Assume(take.payload < self.POOLS), Assume(retire.payload < self.POOLS),
+            # The page table enrols what is off the ring; admission grants what is on it.
+            Assume(~put.valid | ~self.on[put.p.page]),
+            Assume(~take.valid | (self.length[take.payload] != 0)),
+        ]
+        self.quiet(m, self.ends, self.counts,
+                   busy=put.valid | take.valid | retire.valid)
+        with m.If(put.valid & put.ready):
+            self._put(m, put.p.page, put.p.pool)
+        with m.If(retire.valid & retire.ready):
+            self._leave(m, retire.payload)
+        taken, wanted = self.taken, Signal(2)
+        m.d.sync += [taken.eq(take.valid & take.ready), self.taken_from.eq(take.payload)]
+        with m.If(take.valid & take.ready):
+            m.d.sync += wanted.eq(self._first(m, take.payload))
+            self._take(m, take.payload)
+        with m.If(taken):
+            m.d.comb += Assert(ring.pages.valid & (ring.pages.payload == wanted))
+        self._agree(m)
+        full = (self.length[0] == self.PAGES) & (self.length[1] == 0)
+        return {"all pages in one pool": full,
+                "a page taken of three": taken & (self.length[1] == 2)}
+
+    def _first(self, m: Any, pool: Any) -> Any:
+        first = Signal(2)
+        for page in range(self.PAGES):
+            with m.If(self.on[page] & (self.pool[page] == pool) & (self.place[page] == 0)):
+                m.d.comb += first.eq(page)
+        return first
+
+    def _put(self, m: Any, page: Any, pool: Any) -> None:
+        lifo = self.dut.lifo.bit_select(pool, 1)
+        for other in range(self.PAGES):
+            with m.If(lifo & (self.pool[other] == pool)):
+                m.d.sync += self.place[other].eq(self.place[other] + 1)
+        m.d.sync += [self.on[page].eq(1), self.pool[page].eq(pool),
+                     self.place[page].eq(Mux(lifo, 0, self.length[pool])),
+                     self.length[pool].eq(self.length[pool] + 1)]
+
+    def _take(self, m: Any, pool: Any) -> None:
+        m.d.sync += self.length[pool].eq(self.length[pool] - 1)
+        for page in range(self.PAGES):
+            with m.If(self.on[page] & (self.pool[page] == pool)):
+                m.d.sync += [self.on[page].eq(self.place[page] != 0),
+                             self.place[page].eq(self.place[page] - 1)]
+
+    def _leave(self, m: Any, pool: Any) -> None:
+        m.d.sync += self.length[pool].eq(0)
+        for page in range(self.PAGES):
+            with m.If(self.pool[page] == pool):
+                m.d.sync += self.on[page].eq(0)
+
+    def _agree(self, m: Any) -> None:
+        """Assert that ring and abstract ring say the same."""
+        ends = [ChainEnds(row) for row in rows(m, self.ends.rows)]
+        counts: list[Any] = [PoolCounts(row) for row in rows(m, self.counts.rows)]
+        for pool in range(self.POOLS):
+            members = [self.on[page] & (self.pool[page] == pool) for page in range(self.PAGES)]
+            count, length = counts[pool], self.length[pool]
+            m.d.comb += [
+                Assert(length == sum(members)),
+                Assert(self.dut.filled[pool] == (length != 0)),
+                Assert((count.pushed - count.popped)[:17] == length),
+            ]
+            for page, member in enumerate(members):
+                with m.If(member):
+                    m.d.comb += Assert(self.place[page] < length)
+                    with m.If(self.place[page] == length - 1):
+                        m.d.comb += Assert(ends[pool].tail == page)
+        m.d.comb += Assert(~(self.ends.sweeping | self.counts.sweeping)
+                           | ~(Cat(self.on).any() | self.taken))
+        self._agree_chain(m, ends, rows(m, self.after))
+
+    def _agree_chain(self, m: Any, ends: list[Any], after: list[Any]) -> None:
+        """In the second cycle of a take, the page that was read is the chain's new head."""
+        for page in range(self.PAGES):
+            pool, place = self.pool[page], self.place[page]
+            for owner in range(self.POOLS):
+                head = Mux(self.taken & (self.taken_from == owner), self.dut.next.data,
+                           ends[owner].head)
+                with m.If(self.on[page] & (pool == owner) & (place == 0)):
+                    m.d.comb += Assert(head == page)
+            for other in range(self.PAGES):
+                with m.If(self.on[page] & self.on[other] & (pool == self.pool[other])):
+                    m.d.comb += Assert((place != self.place[other]) | (page == other))
+                    with m.If(self.place[other] == place + Const(1, 2)):
+                        m.d.comb += Assert((self.place[other] == 0) | (after[page] == other))
