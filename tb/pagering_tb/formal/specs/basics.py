@@ -7,7 +7,6 @@ from typing import Any
 from amaranth.hdl import Assert, Signal
 
 from pagering_hdl.streams import StreamBuffer, StreamQueue
-
 from pagering_tb.formal.contract import assert_outputs, assume_inputs
 from pagering_tb.formal.mutant import Mutant
 from pagering_tb.formal.specification import Specification

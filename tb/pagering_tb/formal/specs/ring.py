@@ -8,7 +8,6 @@ from amaranth.hdl import Array, Assert, Assume, Cat, Const, Mux, Signal
 
 from pagering_hdl.layouts import PoolCounts
 from pagering_hdl.recycle_ring import ChainEnds, RecycleRing
-
 from pagering_tb.formal.mutant import Mutant
 from pagering_tb.formal.specification import Specification, rows, small
 
