@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sim test test-fast formal bench lint doctor reference lock clean
+.PHONY: help sim test test-fast formal bench synth lint doctor reference lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ bench: doctor  ## cycles per frame beside the ideal, into build/bench.json
 lint: $(VENV)/ready  ## ruff and mypy
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
+
+synth: $(VENV)/ready  ## area and clock on an ECP5, into build/synth.json (ARGS="--part ring")
+	@$(BIN)/pagering synth $(ARGS)
 
 doctor: $(VENV)/ready  ## what is missing on this machine, and how to get it
 	@$(BIN)/pagering doctor --quiet

@@ -1,1 +1,1 @@
-"""Boards that carry a card. None yet: the engine runs in simulation."""
+"""What is about a device: synthesis for the Lattice ECP5, with open tools. No board yet."""

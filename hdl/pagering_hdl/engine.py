@@ -104,9 +104,10 @@ class Engine(wiring.Component):
         self._counting(m)
         return m
 
-    def _parts(self, m):
-        config = self.config
-        parts = {
+    @staticmethod
+    def parts(config):
+        """Return the parts of an engine by name."""
+        return {
             "gate": FrameGate(config.bus_bits, config.max_frame),
             "fifo": PacketFifo(config.bus_bits, config.fifo_beats,
                                realign=config.header_split),
@@ -133,7 +134,9 @@ class Engine(wiring.Component):
             "queue_registers": QueueRegisters(config), "user_registers": UserRegisters(config),
             "counters": CardCounters(), "queue_counters": QueueCounters(config.queues),
         }
-        for name, part in parts.items():
+
+    def _parts(self, m):
+        for name, part in self.parts(self.config).items():
             m.submodules[name] = part
             setattr(self, f"_{name}", part)
 

@@ -180,6 +180,23 @@ def formal(
 
 
 @app.command()
+def synth(
+    output: Annotated[Path, typer.Option(
+        "--output", "-o", help="Where the figures go, as JSON.")] = Path("build/synth.json"),
+    part: Annotated[list[str] | None, typer.Option(
+        help="Only this part of the reference card, by itself; may be given again.",
+        show_default="whole cards")] = None,
+    seeds: Annotated[int, typer.Option(
+        min=1, help="Runs of place and route; the median counts.")] = 3,
+) -> None:
+    """Synthesize the card for a Lattice ECP5, place and route it, and say what limits its clock.
+
+    Exit status 0 if every configuration is within its bars, 1 if not, 2 if it could not run.
+    """
+    raise typer.Exit(_load("pagering_boards.synth").run(output, part or (), seeds))
+
+
+@app.command()
 def doctor(
     quiet: Annotated[bool, typer.Option(
         "--quiet", "-q", help="Say only what is missing.")] = False,
