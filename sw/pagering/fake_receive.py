@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pagering import abi
 from pagering.abi import DropCause, Event, Fault, SteeringMode
 from pagering.capabilities import Capabilities
+from pagering.dissect import Facts, dissect
 from pagering.fake_clock import FakeClock
 from pagering.fake_memory import HostMemory
 from pagering.fake_pool import FakePages
@@ -114,7 +115,7 @@ class FakeReceiver:
             number = self._steer()
             cause = self._admit(number, len(data))
             if cause is None:
-                self._place(number, data)
+                self._place(number, data, dissect(data).facts)
             elif number < len(self.queues):
                 self.queues[number].dropped += 1
         if cause is not None:
@@ -163,7 +164,7 @@ class FakeReceiver:
             self.close_open_page(queue)
         return cause
 
-    def _place(self, number: int, data: bytes) -> None:
+    def _place(self, number: int, data: bytes, facts: Facts) -> None:
         queue = self.queues[number]
         step = self.config.page_bytes
         chunks = -(-len(data) // self.config.chunk_bytes)
@@ -177,10 +178,11 @@ class FakeReceiver:
             fresh = [queue.open_page]
         for page, start in zip(fresh, range(0, len(data), step), strict=True):
             queue.open_page = page
-            self._segment(number, page, data[start:start + step],
+            self._segment(number, page, data[start:start + step], facts,
                           start == 0, start + step >= len(data))
 
-    def _segment(self, number: int, page: int, data: bytes, start: bool, end: bool) -> None:
+    def _segment(self, number: int, page: int, data: bytes, facts: Facts, start: bool,
+                 end: bool) -> None:
         queue = self.queues[number]
         first = queue.next_chunk
         queue.next_chunk += -(-len(data) // self.config.chunk_bytes)
@@ -195,16 +197,20 @@ class FakeReceiver:
         queue.reserved = index + 1 & _INDEX_MASK
         record = abi.COMPLETION.pack(
             token=token, length=len(data), start=start, end=end, write_error=write_error,
-            last_of_page=full, phase=1 - (index >> queue.ring_log2 & 1))
+            last_of_page=full, phase=1 - (index >> queue.ring_log2 & 1), l3=facts.l3, l4=facts.l4,
+            fragment=facts.fragment, l3_checked=facts.l3_checked, l3_ok=facts.l3_ok,
+            l4_checked=facts.l4_checked, l4_ok=facts.l4_ok, vlan=facts.vlan, header=facts.header,
+            checksum=facts.checksum)
         if queue.extended:
-            record = record << 8 * abi.EXTENSION_BYTES | (self._extension() if start else 0)
+            record = record << 8 * abi.EXTENSION_BYTES | (self._extension(facts) if start else 0)
         self.pending.append(_Completion(
             number, index, token, end, record.to_bytes(queue.stride, "little")))
 
-    def _extension(self) -> int:
+    def _extension(self, facts: Facts) -> int:
         """Return what comes before the completion of a frame's first segment."""
         time = self.clock.time
-        return abi.EXTENSION.pack(time_low=time & 0xFFFFFFFF, time_high=time >> 32)
+        return abi.EXTENSION.pack(time_low=time & 0xFFFFFFFF, time_high=time >> 32,
+                                  tci=facts.tci)
 
     def _write_data(self, address: int, data: bytes) -> bool:
         """Write in bursts that end at multiples of the burst size; return if one failed."""

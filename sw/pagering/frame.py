@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from pagering.abi import L3, L4
 from pagering.errors import FrameReleased
 from pagering.page_pool_page import Page
+from pagering.records import FLAGS
 
 if TYPE_CHECKING:
     from pagering.rx_queue import RxQueue
@@ -44,31 +46,84 @@ class Frame:
         Bytes.
     tokens : tuple of int
         What names its memory to the card, one for each segment.
-    write_error : bool
-        A write of its data failed: its bytes are not to be trusted.
-    hash, checksum : int
-        As the card computed them, of the first segment.
+    hash : int
+        As the card computed it.
+    checksum : int
+        16-bit ones'-complement sum of everything behind the 14 bytes of the Ethernet header,
+        padding included: what Linux calls CHECKSUM_COMPLETE, whatever the protocol.
 
     """
 
-    __slots__ = ("_held", "_more", "_owner", "_pieces", "_state", "_views", "checksum", "hash",
-                 "length", "queue", "tokens", "write_error")
+    __slots__ = ("_flags", "_held", "_more", "_owner", "_pieces", "_state", "_views", "checksum",
+                 "hash", "length", "queue", "tokens")
 
     def __init__(self, owner: RxQueue, tokens: tuple[int, ...], pieces: tuple[Piece, ...],
-                 length: int, write_error: bool, hash_value: int, checksum: int,
+                 length: int, flags: int, hash_value: int, checksum: int,
                  more: More | None = None) -> None:
         self.queue = owner.index
         self.length = length
         self.tokens = tokens
-        self.write_error = write_error
         self.hash = hash_value
         self.checksum = checksum
+        self._flags = flags
         self._owner = owner
         self._more = more
         self._pieces = pieces
         self._views: tuple[memoryview, ...] | None = None
         self._held: list[Page] = []
         self._state = _State.LENT
+
+    def _flag(self, name: str) -> int:
+        # Only when asked: most frames are never asked most questions.
+        shift, mask = FLAGS[name]
+        return self._flags >> shift & mask
+
+    @property
+    def write_error(self) -> bool:
+        """Whether a write of its data failed: its bytes are not to be trusted."""
+        return bool(self._flag("write_error"))
+
+    @property
+    def l3(self) -> L3:
+        """What its Ethernet header, behind any VLAN tags, is followed by; OTHER if not whole."""
+        return L3(self._flag("l3"))
+
+    @property
+    def l4(self) -> L4:
+        """What its IP header is followed by; OTHER if not whole, or not the first fragment."""
+        return L4(self._flag("l4"))
+
+    @property
+    def fragment(self) -> bool:
+        """Whether it is a part of a fragmented datagram."""
+        return bool(self._flag("fragment"))
+
+    @property
+    def vlan(self) -> bool:
+        """Whether it has a VLAN tag, which is left in place; see also :attr:`vlan_tci`."""
+        return bool(self._flag("vlan"))
+
+    @property
+    def header_length(self) -> int | None:
+        """Bytes up to the end of the L4 header; None if the card could not tell.
+
+        It can of TCP, UDP, SCTP and ICMP, unless it is a fragment, or they end past 254 bytes.
+        """
+        return self._flag("header") or None
+
+    @property
+    def ip_checksum_ok(self) -> bool | None:
+        """Whether the checksum of its IPv4 header is right; None if it has no such header."""
+        return bool(self._flag("l3_ok")) if self._flag("l3_checked") else None
+
+    @property
+    def checksum_ok(self) -> bool | None:
+        """Whether the checksum of its TCP or UDP is right; None if the card has not checked it.
+
+        It does not of a fragment, nor if lengths do not fit together, nor if an IPv6 routing header
+        is not used up. UDP over IPv4 without a checksum is right, over IPv6 it is wrong.
+        """
+        return bool(self._flag("l4_ok")) if self._flag("l4_checked") else None
 
     @property
     def timestamp(self) -> int | None:

@@ -12,6 +12,7 @@ __all__ = [
     "COMPLETION",
     "END",
     "EXTENSION",
+    "FLAGS",
     "FIRST_LSB",
     "INDEX_MASK",
     "LAST_LSB",
@@ -38,6 +39,9 @@ EXTENSION = struct.Struct(
 """Time in two words, token of the headers, VLAN tag, mark."""
 START, END, WRITE_ERROR, VLAN = (
     _FIELDS[name].mask >> _FLAGS_LSB for name in ("start", "end", "write_error", "vlan"))
+FLAGS = {name: (field.lsb - _FLAGS_LSB, (1 << field.width) - 1)
+         for name, field in _FIELDS.items() if field.lsb >= _FLAGS_LSB}
+"""Of each field of the word of flags, how far to shift it down and what to keep of it then."""
 PHASE_BYTE, PHASE_SHIFT = divmod(_FIELDS["phase"].lsb, 8)
 PAGE_LSB, FIRST_LSB, LAST_LSB = (abi.TOKEN[name].lsb for name in ("page", "first", "last"))
 PAGE_MASK = (1 << abi.TOKEN["page"].width) - 1

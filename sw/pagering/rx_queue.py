@@ -225,8 +225,8 @@ class RxQueue:
             piece = (page, first * chunk_bytes, first * chunk_bytes + length)
             more = self._more(at, flags) if lead else None
             if flags & START and flags & END:
-                frames.append(Frame(self, (token,), (piece,), length, flags & WRITE_ERROR != 0,
-                                    hash_value, checksum, more))
+                frames.append(Frame(self, (token,), (piece,), length, flags, hash_value, checksum,
+                                    more))
                 continue
             partial.append((token, piece, flags, hash_value, checksum, more))
             if flags & END:
@@ -258,8 +258,9 @@ class RxQueue:
         tokens, pieces, flags, hashes, checksums, more = zip(*self._partial, strict=True)
         self._partial.clear()
         length = sum(end - start for _, start, end in pieces)
-        return Frame(self, tokens, pieces, length, any(word & WRITE_ERROR for word in flags),
-                     hashes[0], checksums[0], more[0])
+        failed = any(word & WRITE_ERROR for word in flags)
+        return Frame(self, tokens, pieces, length, flags[0] | failed * WRITE_ERROR, hashes[0],
+                     checksums[0], more[0])
 
     def _count(self, frames: list[Frame], new_pages: int) -> None:
         if new_pages:

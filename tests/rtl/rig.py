@@ -74,6 +74,8 @@ class HostQueue:
         """Whole frames received, oldest first."""
         self.errors: list[bool] = []
         """For each frame, whether it was marked as badly written."""
+        self.facts: list[dict[str, int]] = []
+        """For each frame, all fields of its last completion."""
         self.outstanding: list[int] = []
         """Tokens received and not returned."""
         self.extensions: list[dict[str, int]] = []
@@ -118,6 +120,7 @@ class HostQueue:
             if item.end:
                 self.frames.append(b"".join(part.data for part in self._parts))
                 self.errors.append(any(part.write_error for part in self._parts))
+                self.facts.append(fields)
                 self._parts = []
             self.outstanding.append(item.token)
             found.append(item)

@@ -14,6 +14,7 @@ import cocotb
 from cocotb.handle import HierarchyObject
 from cocotbext.axi import AxiStreamFrame
 
+from packets import damaged, packet
 from pagering import abi
 from pagering.abi import Access
 from pagering.errors import CardError
@@ -153,8 +154,12 @@ async def step(pair: Pair) -> str:
                              cfg.page_bytes, cfg.chunk_bytes))
         length = min(length, 9700)
         bad, hole = rng.random() < 0.05, rng.random() < 0.03
-        await pair.frame(rng.randbytes(length), bad, hole)
-        kind += f" of {length}"
+        data = rng.randbytes(length)
+        if rng.random() < 0.5:
+            data = packet(rng)
+            data = damaged(rng, data) if rng.random() < 0.3 else data
+        await pair.frame(data, bad, hole)
+        kind += f" of {len(data)}"
     elif kind in ("return", "near") and outstanding:
         for q, value in rng.sample(outstanding, min(len(outstanding), rng.randint(1, 4))):
             if kind == "near":
