@@ -51,16 +51,16 @@ class FactFinder(wiring.Component):
         m.d.sync += self.valid.eq(_later(m, self.final & self.ending.keep, 3))
         m.d.sync += [self.dissection.length.eq(ending.length),
                      self.dissection.destination.eq(link.destination)]
-        self._flow(m, headers.flow, bounds.bounds, headers.fragment)
+        self._flow(m, headers.fields, bounds.bounds)
         self._facts(m, headers, bounds.bounds, ending, link)
         self._checks(m, headers, bounds)
         return m
 
-    def _flow(self, m, found, bounds, fragment):
+    def _flow(self, m, fields, bounds):
         """What a frame does not have is zero."""
-        flow = self.dissection.flow
+        flow, found = self.dissection.flow, fields.flow
         is_ip = (bounds.l3 == L3.IPV4) | (bounds.l3 == L3.IPV6)
-        has_ports = bounds.l4.matches(L4.TCP, L4.UDP, L4.SCTP) & ~fragment
+        has_ports = bounds.l4.matches(L4.TCP, L4.UDP, L4.SCTP) & ~fields.fragment
         for name in ("source", "destination"):
             ours, theirs = getattr(flow, name), getattr(found, name)
             ports, port = getattr(flow, f"{name}_port"), getattr(found, f"{name}_port")
@@ -75,7 +75,7 @@ class FactFinder(wiring.Component):
         facts = self.dissection.facts
         m.d.sync += [
             facts.l3.eq(bounds.l3), facts.l4.eq(bounds.l4), facts.header.eq(bounds.header),
-            facts.fragment.eq(bounds.known & headers.fragment),
+            facts.fragment.eq(bounds.known & headers.fields.fragment),
             facts.vlan.eq(bounds.vlan), facts.tci.eq(Mux(bounds.vlan, link.tci, 0)),
             facts.timestamp.eq(ending.timestamp),
         ]
@@ -83,7 +83,7 @@ class FactFinder(wiring.Component):
     def _checks(self, m, headers, bounds):
         """Fold the sums, those to be checked just as far as that takes."""
         complete, header, segment = Signal(Carried), Signal(Carried), Signal(Carried)
-        pseudo = bounds.l4_length + _later(m, self.headers.flow.protocol, 2)
+        pseudo = bounds.l4_length + _later(m, self.headers.fields.flow.protocol, 2)
         m.d.sync += [
             Value.cast(complete).eq(_fold(self.complete)),
             Value.cast(header).eq(_fold(self.header)),
@@ -92,8 +92,8 @@ class FactFinder(wiring.Component):
         facts, found = self.dissection.facts, bounds.bounds
         is_ipv4 = found.l3 == L3.IPV4
         checked = (found.l4.matches(L4.TCP, L4.UDP) & found.whole
-                   & ~headers.fragment & ~headers.detour)
-        left_out = (found.l4 == L4.UDP) & headers.no_checksum
+                   & ~headers.fields.fragment & ~headers.fields.detour)
+        left_out = (found.l4 == L4.UDP) & headers.fields.no_checksum
         m.d.sync += [
             facts.checksum.eq(complete.folded()),
             facts.l3_checked.eq(is_ipv4), facts.l3_ok.eq(is_ipv4 & header.is_right()),

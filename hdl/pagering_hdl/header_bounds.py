@@ -92,10 +92,10 @@ class HeaderBounds(wiring.Component):
         m.d.sync += [
             ends.l3.eq(base + Mux(headers.ipv6, 10, 0)),
             ends.chain.eq(base + (headers.words << 1) + headers.half),
-            ends.datagram.eq(headers.datagram + ((base + Mux(headers.ipv6, 11, 1)) << 2)),
+            ends.datagram.eq(headers.fields.datagram + ((base + Mux(headers.ipv6, 11, 1)) << 2)),
             ends.frame.eq(self.length + 2),
         ]
-        with m.Switch(headers.flow.protocol):
+        with m.Switch(headers.fields.flow.protocol):
             for number, l4 in PROTOCOLS.items():
                 with m.Case(number):
                     m.d.sync += found.l4.eq(l4)
@@ -108,7 +108,7 @@ class HeaderBounds(wiring.Component):
 
     def _measure(self, m, found, known):
         """Second step: where L4 ends; how far headers may reach in the frame and the datagram."""
-        ends, size = found.ends, Signal(3)
+        ends, size, offset = found.ends, Signal(3), found.headers.fields.offset
         with m.Switch(found.l4):
             for l4, words in HEADER_WORDS.items():
                 with m.Case(l4):
@@ -117,7 +117,7 @@ class HeaderBounds(wiring.Component):
         whole = Signal()
         m.d.sync += [
             known.ends.transport.eq(ends.chain + size),
-            known.ends.header.eq(ends.chain + Mux(found.l4 == L4.TCP, found.headers.offset, size)),
+            known.ends.header.eq(ends.chain + Mux(found.l4 == L4.TCP, offset, size)),
             self.l4_length.eq(ends.datagram - ((ends.chain + 1) << 2)),
             whole.eq(ends.datagram <= ends.frame),
         ]
@@ -131,17 +131,17 @@ class HeaderBounds(wiring.Component):
         is_ip, limit = headers.ipv4 | headers.ipv6, Signal(7)
         m.d.comb += limit.eq(Mux(is_ip & whole, reach["datagram"], reach["frame"]))
         chain = headers.known & (ends.chain < limit) & (ends.chain <= LAST)
-        transport = chain & (ends.transport < limit) & ~headers.inner
-        options = (known.l4 != L4.TCP) | (headers.offset >= HEADER_WORDS[L4.TCP])
+        transport = chain & (ends.transport < limit) & ~headers.fields.inner
+        options = (known.l4 != L4.TCP) | (headers.fields.offset >= HEADER_WORDS[L4.TCP])
         header = (transport & options & (ends.header < limit) & (ends.header <= LAST)
-                  & ~headers.fragment & (known.l4 != L4.OTHER))
+                  & ~headers.fields.fragment & (known.l4 != L4.OTHER))
         m.d.sync += [
             bounds.vlan.eq((known.link.tags != 0) & (reach["frame"] > 4)),
             bounds.known.eq(chain & is_ip),
             bounds.l4.eq(Mux(transport & is_ip, known.l4, L4.OTHER)),
             bounds.header.eq(Mux(header & is_ip, (ends.header << 2) + 2, 0)),
             bounds.whole.eq(whole & ((known.l4 != L4.UDP)
-                                     | (headers.udp_length == self.l4_length))),
+                                     | (headers.fields.udp_length == self.l4_length))),
             bounds.l3.eq(L3.OTHER),
         ]
         with m.If(headers.ipv4 & chain):
