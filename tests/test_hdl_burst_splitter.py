@@ -42,12 +42,16 @@ def test_random_writes_against_split(card, seed):
     expected = {0: [], 1: []}
     for _ in range(50):
         kind = rng.choice((Kind.SEGMENT, Kind.SEGMENT, Kind.SEGMENT, Kind.CLOSE, Kind.FENCE_QUEUE))
-        address = rng.getrandbits(64 - 13) // bus * bus
-        length = rng.choice((rng.randrange(1, 4097), card.burst_bytes, bus, 1))
+        start = rng.randrange(4096) // bus * bus
+        address = rng.getrandbits(64 - 12) << 12 | start
+        length = min(4096 - start, rng.choice((rng.randrange(1, 4097), card.burst_bytes, bus, 1)))
+        follows = rng.randrange(2)
         segments.append({"kind": kind, "index": rng.randrange(64), "address": address,
-                         "length": length})
+                         "length": length, "follows": follows})
         cut = list(split(address, length, card.burst_bytes)) if kind is Kind.SEGMENT else [None]
-        expected[0] += [(burst, kind, segments[-1]["index"], burst is cut[-1]) for burst in cut]
+        joins = follows and address % card.burst_bytes != 0
+        expected[0] += [(piece, kind, segments[-1]["index"], piece is cut[-1],
+                         int(joins and piece is cut[0])) for piece in cut]
     for _ in range(30):
         kind = rng.choice((Kind.SEGMENT, Kind.SEGMENT, Kind.START_QUEUE))
         start = rng.randrange(4) * 16 // bus * bus
@@ -56,65 +60,41 @@ def test_random_writes_against_split(card, seed):
                "frames": rng.randrange(5)}
         lines.append(job)
         burst = (job["address"], job["length"]) if kind is Kind.SEGMENT else None
-        expected[1].append((burst, kind, job["index"], True))
+        expected[1].append((burst, kind, job["index"], True, 0))
     count = len(expected[0]) + len(expected[1])
-    writes = sum(item[0] is not None for part in expected.values() for item in part)
-    addresses, bursts, tickets = [], [], []
+    parts = []
     simulate(dut, source(dut.segments, segments, rng, 0.9),
              source(dut.lines, lines, random.Random(seed + 1), 0.3),
-             sink(dut.addresses, addresses, writes, random.Random(seed + 2), 0.8),
-             sink(dut.bursts, bursts, writes, random.Random(seed + 3), 0.8),
-             sink(dut.tickets, tickets, count, random.Random(seed + 4), 0.8))
-    bus_order = iter(zip(addresses, bursts, strict=True))
+             sink(dut.parts, parts, count, random.Random(seed + 2), 0.8))
     waiting = {line: iter(part) for line, part in expected.items()}
     produced = iter(lines)
-    for ticket in tickets:
-        burst, kind, index, last = next(waiting[ticket["line"]])
-        assert (ticket["kind"], ticket["index"]) == (kind, index)
-        assert ticket["last"] == last
-        if ticket["line"]:
+    for part in parts:
+        piece, kind, index, last, joins = next(waiting[part["line"]])
+        assert (part["kind"], part["index"]) == (kind, index)
+        assert part["end"] == last
+        if part["line"]:
             job = next(produced)
-            assert (ticket["produced"], ticket["frames"]) == (job["produced"], job["frames"])
-        if burst is not None:
-            address, where = next(bus_order)
-            assert address == {"address": burst[0], "last": beats(burst[1], bus) - 1}
-            assert where == {"line": ticket["line"], "last": beats(burst[1], bus) - 1,
-                             "tail": (burst[1] - 1) % bus + 1}
-    assert next(bus_order, None) is None
+            assert (part["produced"], part["frames"]) == (job["produced"], job["frames"])
+        if piece is not None:
+            assert part["address"] == piece[0]
+            assert part["last"] == beats(piece[1], bus) - 1
+            assert part["tail"] == (piece[1] - 1) % bus
+            assert part["joins"] == joins
 
 
-def test_a_burst_a_cycle_and_lines_go_first():
+def test_a_part_a_cycle_and_lines_go_first():
     dut = BurstSplitter(config())
 
     async def bench(ctx):
-        for stream in (dut.addresses, dut.bursts, dut.tickets):
-            ctx.set(stream.ready, 1)
+        ctx.set(dut.parts.ready, 1)
         ctx.set(dut.segments.payload, {"address": 0x10000, "length": 1000})
         ctx.set(dut.segments.valid, 1)
         ctx.set(dut.lines.payload, {"address": 0x40, "length": 64})
         seen = []
         for cycle in range(6):
             ctx.set(dut.lines.valid, cycle in (0, 2))
-            assert ctx.get(dut.tickets.valid)
-            seen.append(ctx.get(dut.addresses.p.address))
+            assert ctx.get(dut.parts.valid)
+            seen.append(ctx.get(dut.parts.p.address))
             await ctx.tick()
         assert seen == [0x40, 0x10000, 0x40, 0x10100, 0x10200, 0x10300]
-    simulate(dut, bench)
-
-
-@pytest.mark.parametrize("blocked", ["addresses", "bursts", "tickets"])
-def test_a_burst_goes_to_all_three_or_to_none(blocked):
-    dut = BurstSplitter(config())
-
-    async def bench(ctx):
-        streams = {name: getattr(dut, name) for name in ("addresses", "bursts", "tickets")}
-        for name, stream in streams.items():
-            ctx.set(stream.ready, name != blocked)
-        ctx.set(dut.segments.payload, {"length": 64})
-        ctx.set(dut.segments.valid, 1)
-        for stream in streams.values():
-            assert not ctx.get(stream.valid & stream.ready)
-        ctx.set(dut.segments.payload, {"kind": Kind.CLOSE})
-        assert ctx.get(dut.tickets.valid & dut.tickets.ready) == (blocked != "tickets")
-        assert not ctx.get(dut.addresses.valid | dut.bursts.valid)
     simulate(dut, bench)

@@ -11,24 +11,28 @@ from pagering_hdl.dma_writer import DmaWriter
 
 
 def random_bursts(rng, card, count):
-    """Return bursts, the beats that feed them, and the beats expected on the bus."""
+    """Return bursts and their parts, the beats that feed them, and those expected on the bus."""
     bus = card.bus_bytes
-    bursts, frames, lines, expected = [], [], [], []
+    bursts, contents, frames, lines, expected = [], [], [], [], []
     for _ in range(count):
-        line = rng.random() < 0.3
-        last = rng.randrange(min(64 // bus, 4) if line else 8)
-        tail = rng.randrange(1, bus + 1)
-        bursts.append({"line": line, "last": last, "tail": tail})
-        for beat in range(last + 1):
-            data, final = rng.getrandbits(card.bus_bits), beat == last
-            if line:
-                strobe = rng.getrandbits(bus)
-                lines.append({"data": data, "strobe": strobe, "last": 0})
-            else:
-                strobe = (1 << (tail if final else bus)) - 1
-                frames.append(data)
-            expected.append((data, strobe, int(final)))
-    return bursts, frames, lines, expected
+        line, total = rng.random() < 0.3, 0
+        parts = 1 if line else rng.choice((1, 1, 2, 4))
+        for number in range(parts):
+            last = rng.randrange(min(64 // bus, 4) if line else 8)
+            tail = rng.randrange(bus)
+            contents.append({"line": line, "last": last, "tail": tail})
+            total += last + 1
+            for beat in range(last + 1):
+                data, final = rng.getrandbits(card.bus_bits), beat == last
+                if line:
+                    strobe = rng.getrandbits(bus)
+                    lines.append({"data": data, "strobe": strobe, "last": 0})
+                else:
+                    strobe = (1 << (tail + 1 if final else bus)) - 1
+                    frames.append(data)
+                expected.append((data, strobe, int(final and number == parts - 1)))
+        bursts.append(total - 1)
+    return bursts, contents, frames, lines, expected
 
 
 def bus_beats(dut, into, ready):
@@ -51,13 +55,14 @@ def test_random_bursts(bits):
     rng = random.Random(bits)
     card = config(bus_bits=bits)
     dut = DmaWriter(card)
-    bursts, frames, lines, expected = random_bursts(rng, card, 60)
+    bursts, contents, frames, lines, expected = random_bursts(rng, card, 60)
     got = []
 
     async def wait(ctx):
         while len(got) < len(expected):
             await ctx.tick()
     simulate(dut, source(dut.bursts, bursts, random.Random(1)),
+             source(dut.contents, contents, random.Random(4)),
              source(dut.frame_beats, frames, random.Random(2), 0.8),
              source(dut.line_beats, lines, random.Random(3), 0.8), wait,
              background=[bus_beats(dut, got, lambda: rng.random() < 0.7)])
@@ -67,7 +72,7 @@ def test_random_bursts(bits):
 def test_no_cycle_is_lost_between_bursts():
     card = config()
     dut = DmaWriter(card)
-    bursts, frames, lines, expected = random_bursts(random.Random(9), card, 30)
+    bursts, contents, frames, lines, expected = random_bursts(random.Random(9), card, 30)
     busy = []
 
     async def bench(ctx):
@@ -76,8 +81,8 @@ def test_no_cycle_is_lost_between_bursts():
         for _ in expected[2:]:
             busy.append(ctx.get(dut.bus.wvalid))
             await ctx.tick()
-    simulate(dut, source(dut.bursts, bursts), source(dut.frame_beats, frames),
-             source(dut.line_beats, lines), bench)
+    simulate(dut, source(dut.bursts, bursts), source(dut.contents, contents),
+             source(dut.frame_beats, frames), source(dut.line_beats, lines), bench)
     assert all(busy)
 
 

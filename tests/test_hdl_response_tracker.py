@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from hdl_streams import collect, config, rules, simulate, sink, source
+from hdl_streams import collect, config, put, rules, simulate, sink
 from pagering_hdl.axi import Response
 from pagering_hdl.layouts import Kind
 from pagering_hdl.response_tracker import ResponseTracker
@@ -42,29 +42,41 @@ def test_random_bursts_and_marks(seed):
         kind = rng.choice((Kind.SEGMENT, Kind.SEGMENT, Kind.START_QUEUE, Kind.FENCE_QUEUE))
         facts = {"kind": kind, "index": rng.randrange(64), "produced": rng.getrandbits(17),
                  "frames": rng.randrange(5)}
-        tickets.append({**facts, "line": 1, "last": 1})
+        tickets.append({**facts, "line": 1, "ends": 1})
         error = kind is Kind.SEGMENT and answer()
         errors[1] += error
         visible.append({**facts, "valid": 1})
 
-    for number in range(60):
-        kind = rng.choice((Kind.SEGMENT, Kind.SEGMENT, Kind.CLOSE, Kind.FENCE_POOL))
-        segment = {"kind": kind, "index": rng.randrange(64), "length": number,
-                   "start": rng.getrandbits(1), "end": rng.getrandbits(1),
-                   "last_of_page": rng.getrandbits(1),
-                   "apart": number & 1,
-                   "token": {"page": number, "first": 1, "last": 2, "generation": 3}}
-        pending.append({**segment, "error": 0})
-        bad = 0
-        count = rng.randrange(1, 5) if kind is Kind.SEGMENT else 1
-        for burst in range(count):
-            if rng.random() < 0.3:
-                line()
-            tickets.append({"kind": kind, "index": segment["index"], "last": burst == count - 1})
-            if kind is Kind.SEGMENT:
-                bad += answer()
-        errors[0] += bad
-        written.append({**segment, "error": int(bad > 0)})
+    def segment(kind):
+        number = len(pending)
+        item = {"kind": kind, "index": rng.randrange(64), "length": number, "apart": number & 1,
+                "start": rng.getrandbits(1), "end": rng.getrandbits(1),
+                "last_of_page": rng.getrandbits(1),
+                "token": {"page": number, "first": 1, "last": 2, "generation": 3}}
+        pending.append({**item, "error": 0})
+        return item
+
+    # A segment has one burst or several; a burst may end several, and begin one that goes on.
+    going, failed = None, False
+    while len(pending) < 120 or going:
+        if rng.random() < 0.3:
+            line()
+        if going is None and rng.random() < 0.3:
+            kind = rng.choice((Kind.CLOSE, Kind.FENCE_POOL))
+            written.append({**segment(kind), "error": 0})
+            tickets.append({"kind": kind, "index": written[-1]["index"], "ends": 1})
+            continue
+        inside = [going or segment(Kind.SEGMENT)]
+        inside += [segment(Kind.SEGMENT) for _ in range(rng.choice((0, 0, 0, 1, 3)))]
+        goes_on = rng.random() < 0.3
+        error = answer()
+        errors[0] += error
+        for number, item in enumerate(inside[:-1] if goes_on else inside):
+            written.append({**item, "error": int(error or (number == 0 and failed))})
+        failed = goes_on and (error or (failed and len(inside) == 1))
+        going = inside[-1] if goes_on else None
+        tickets.append({"kind": Kind.SEGMENT, "index": inside[0]["index"],
+                        "ends": len(inside) - goes_on, "goes_on": int(goes_on)})
     got, seen, events = [], [], [0, 0]
 
     async def count_errors(ctx):
@@ -74,7 +86,24 @@ def test_random_bursts_and_marks(seed):
     async def end(ctx):
         while len(got) < len(written) or not ctx.get(dut.idle):
             await ctx.tick()
-    simulate(dut, source(dut.tickets, tickets, rng), source(dut.pending, pending, rng, 0.9),
+
+    async def feed(ctx):
+        """Send each ticket when its segments have their places, as the card does."""
+        placed = 0
+        for ticket in tickets:
+            due = ended(ticket)
+            for item in pending[placed:due]:
+                await put(ctx, dut.pending, item)
+            placed = max(placed, due)
+            while rng.random() < 0.3:
+                await ctx.tick()
+            await put(ctx, dut.tickets, ticket)
+    ends = [0]
+
+    def ended(ticket):
+        ends[0] += 0 if ticket.get("line") else ticket["ends"]
+        return ends[0] + ticket.get("goes_on", 0)
+    simulate(dut, feed,
              respond(dut, answers, random.Random(seed + 1)),
              sink(dut.written, got, len(written), random.Random(seed + 2)), end,
              background=[collect(dut.visible, seen), count_errors, rules(dut.written)])
@@ -91,7 +120,7 @@ def test_a_mark_waits_for_every_answer_before_it():
     async def bench(ctx):
         ctx.set(dut.tickets.valid, 1)
         for kind in (Kind.SEGMENT, Kind.SEGMENT, Kind.FENCE_QUEUE):
-            ctx.set(dut.tickets.payload, {"kind": kind, "line": 1, "last": 1})
+            ctx.set(dut.tickets.payload, {"kind": kind, "line": 1, "ends": 1})
             await ctx.tick()
         ctx.set(dut.tickets.valid, 0)
         for answered in range(2):
@@ -114,7 +143,7 @@ def test_never_holds_the_bus():
     async def bench(ctx):
         for stream in (dut.tickets, dut.pending):
             ctx.set(stream.valid, 1)
-        ctx.set(dut.tickets.p.last, 1)
+        ctx.set(dut.tickets.p.ends, 1)
         count = 0
         while ctx.get(dut.pending.ready):
             await ctx.tick()

@@ -1,22 +1,22 @@
-"""Cuts writes into bursts that the bus allows.
+"""Cuts writes into parts that the bus allows as bursts.
 
-A burst ends at the next multiple of the burst size. The size divides 4096, so no burst crosses a
+A part ends at the next multiple of the burst size. The size divides 4096, so no part crosses a
 4 KiB boundary, and a segment that starts on a chunk is cut as rarely as can be.
 """
 
 from collections.abc import Iterator
 
-from amaranth.hdl import Assert, Module, Mux, Signal, unsigned
+from amaranth.hdl import Assert, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .layouts import Index, Kind, Length, LineJob, RingIndex
 
-__all__ = ["Address", "BurstData", "BurstSplitter", "Ticket", "split"]
+__all__ = ["BurstSplitter", "Part", "split"]
 
 
 def split(address: int, length: int, burst_bytes: int) -> Iterator[tuple[int, int]]:
-    """Yield address and length of each burst of a write: what :class:`BurstSplitter` makes."""
+    """Yield address and length of each part of a write: what :class:`BurstSplitter` makes."""
     end = address + length
     while address < end:
         stop = min(end, (address // burst_bytes + 1) * burst_bytes)
@@ -24,55 +24,40 @@ def split(address: int, length: int, burst_bytes: int) -> Iterator[tuple[int, in
         address = stop
 
 
-class Address(data.Struct):
-    """One write address."""
+class Part(data.Struct):
+    """A burst, or what can be joined with others to one; or a mark."""
 
+    kind: Kind
+    index: Index
+    line: unsigned(1)
+    """Of the completion lines (else: of the packet FIFO)."""
     address: unsigned(64)
     last: unsigned(8)
     """Beats less one."""
-
-
-class BurstData(data.Struct):
-    """Where the beats of a burst come from."""
-
-    line: unsigned(1)
-    """From the completion lines (else: from the packet FIFO)."""
-    last: unsigned(8)
-    """Beats less one."""
-    tail: unsigned(7)
-    """Valid bytes of the last beat."""
-
-
-class Ticket(data.Struct):
-    """What the next response stands for; or a mark, which waits for no response."""
-
-    line: unsigned(1)
-    kind: Kind
-    index: Index
-    last: unsigned(1)
-    """Last burst of its segment."""
+    tail: unsigned(6)
+    """Valid bytes of the last beat, less one."""
+    joins: unsigned(1)
+    """It may go in one burst with the part before it."""
+    end: unsigned(1)
+    """Last part of its segment."""
     produced: RingIndex
     frames: unsigned(3)
 
 
 class BurstSplitter(wiring.Component):
-    """One burst a cycle from two sources of writes; completion lines go first.
+    """One part a cycle from two sources of writes; completion lines go first.
 
     Members
     -------
     segments, lines : :py:`In(stream.Signature(LineJob))`
-        ``segments`` start at a multiple of the bus width. ``lines`` never need two bursts.
-    addresses : :py:`Out(stream.Signature(Address))`
-    bursts : :py:`Out(stream.Signature(BurstData))`
-    tickets : :py:`Out(stream.Signature(Ticket))`
-        In the same cycle and order; marks only here.
+        ``segments`` start at a multiple of the bus width and stay in a page. ``lines`` never need
+        two parts.
+    parts : :py:`Out(stream.Signature(Part))`
     """
 
     segments: In(stream.Signature(LineJob))
     lines: In(stream.Signature(LineJob))
-    addresses: Out(stream.Signature(Address))
-    bursts: Out(stream.Signature(BurstData))
-    tickets: Out(stream.Signature(Ticket))
+    parts: Out(stream.Signature(Part))
 
     def __init__(self, config):
         self.config = config
@@ -81,40 +66,40 @@ class BurstSplitter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config = self.config
+        config, part = self.config, self.parts.p
         job, line, sent = Signal(LineJob), Signal(), self.sent
-        # One less than the bytes that are left, have room in this burst, are in it: no adders.
+        # One less than the bytes that are left, have room in this part, are in it: no adders.
         left, room, size = Signal(Length), Signal(Length), Signal(Length)
-        address = Signal(64)
+        low = Signal(16)
         last, write, go = Signal(), Signal(), Signal()
+        within = config.burst_bytes - 1
         m.d.comb += [
             line.eq(self.lines.valid),
             job.eq(Mux(line, self.lines.p, self.segments.p)),
             write.eq(job.kind == Kind.SEGMENT),
-            address.eq(job.address + Mux(line, 0, sent)),
+            # A page is naturally aligned and at most 64 KiB: nothing is carried further up.
+            low.eq(job.address[:16] + Mux(line, 0, sent)),
             left.eq(job.length + ~Mux(line, 0, sent)),
-            room.eq(~address & (config.burst_bytes - 1)),
+            room.eq(~low & within),
             last.eq(~write | (left <= room)),
             size.eq(Mux(last, left, room)),
-            go.eq((line | self.segments.valid) & self.tickets.ready
-                  & (~write | (self.addresses.ready & self.bursts.ready))),
-            self.lines.ready.eq(go & line),
-            self.segments.ready.eq(go & ~line & last),
+            go.eq(self.parts.valid & self.parts.ready),
+            self.parts.valid.eq(line | self.segments.valid),
+            self.lines.ready.eq(self.parts.ready & line),
+            self.segments.ready.eq(self.parts.ready & ~line & last),
         ]
         m.d.comb += [
-            self.addresses.valid.eq(go & write), self.bursts.valid.eq(go & write),
-            self.tickets.valid.eq(go),
-            self.addresses.p.address.eq(address), self.addresses.p.last.eq(size >> config.bus_log2),
-            self.bursts.p.line.eq(line), self.bursts.p.last.eq(size >> config.bus_log2),
-            self.bursts.p.tail.eq((size & (config.bus_bytes - 1)) + 1),
-            self.tickets.p.line.eq(line), self.tickets.p.last.eq(last),
-            self.tickets.p.kind.eq(job.kind), self.tickets.p.index.eq(job.index),
-            self.tickets.p.produced.eq(job.produced), self.tickets.p.frames.eq(job.frames),
+            part.kind.eq(job.kind), part.index.eq(job.index), part.line.eq(line),
+            part.address.eq(Cat(low, job.address[16:])), part.last.eq(size >> config.bus_log2),
+            part.tail.eq(size & (config.bus_bytes - 1)), part.end.eq(last),
+            # After a boundary a new burst begins, whatever came before it.
+            part.joins.eq(job.follows & ~line & (sent == 0) & ((low & within) != 0)),
+            part.produced.eq(job.produced), part.frames.eq(job.frames),
         ]
         with m.If(go & ~line):
             m.d.sync += sent.eq(Mux(last, 0, sent + size + 1))
         with m.If(go & write):
-            m.d.sync += [Assert((address & 0xFFF) + size < 4096),
-                         Assert((address & (config.bus_bytes - 1)) == 0),
+            m.d.sync += [Assert((low & 0xFFF) + size < 4096),
+                         Assert((low & (config.bus_bytes - 1)) == 0),
                          Assert(job.length != 0), Assert(~line | last)]
         return m

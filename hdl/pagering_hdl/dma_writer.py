@@ -1,11 +1,11 @@
 """Puts bursts on the bus: addresses on one channel, beats on the other, no cycle lost between."""
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Assert, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .axi import AxiWrite
-from .burst_splitter import Address, BurstData
+from .burst_merger import Address, PartData
 from .streams import StreamBuffer, StreamQueue
 
 __all__ = ["DmaWriter", "WriteBeat"]
@@ -21,12 +21,17 @@ class WriteBeat(data.StructLayout):
 class DmaWriter(wiring.Component):
     """The write address and write data channels.
 
-    Both are fed from queues, so that the next burst is known when the last beat of one leaves.
+    They are fed from queues, so that the next burst is known when the last beat of one leaves.
 
     Members
     -------
     addresses : :py:`In(stream.Signature(Address))`
-    bursts : :py:`In(stream.Signature(BurstData))`
+    bursts : :py:`In(stream.Signature(8))`
+        Beats of each burst, less one.
+    contents : :py:`In(stream.Signature(PartData))`
+        What the bursts are made of.
+    hungry : :py:`Out(1)`
+        The last burst that is known of is under way, or there is none.
     frame_beats : :py:`In(stream.Signature(bits))`
     line_beats : :py:`In(stream.Signature(WriteBeat(bits)))`
         With their strobes. They are there before their burst is.
@@ -39,7 +44,8 @@ class DmaWriter(wiring.Component):
         bits = config.bus_bits
         super().__init__({
             "addresses": In(stream.Signature(Address)),
-            "bursts": In(stream.Signature(BurstData)),
+            "bursts": In(stream.Signature(unsigned(8))),
+            "contents": In(stream.Signature(PartData)), "hungry": Out(1),
             "frame_beats": In(stream.Signature(unsigned(bits))),
             "line_beats": In(stream.Signature(WriteBeat(bits))),
             "bus": Out(AxiWrite(bits)),
@@ -49,10 +55,12 @@ class DmaWriter(wiring.Component):
         m = Module()
         bus, bits = self.bus, self.config.bus_bits
         m.submodules.addresses_queue = addresses = StreamQueue(Address, depth=4)
-        m.submodules.bursts_queue = bursts = StreamQueue(BurstData, depth=8)
+        m.submodules.bursts_queue = bursts = StreamQueue(unsigned(8), depth=8)
+        m.submodules.contents_queue = contents = StreamQueue(PartData, depth=16)
         m.submodules.output = output = StreamBuffer(WriteBeat(bits))
         wiring.connect(m, wiring.flipped(self.addresses), addresses.i)
         wiring.connect(m, wiring.flipped(self.bursts), bursts.i)
+        wiring.connect(m, wiring.flipped(self.contents), contents.i)
         m.d.comb += [
             bus.awvalid.eq(addresses.o.valid), addresses.o.ready.eq(bus.awready),
             bus.awaddr.eq(addresses.o.p.address), bus.awlen.eq(addresses.o.p.last),
@@ -60,23 +68,30 @@ class DmaWriter(wiring.Component):
             bus.awcache.eq(0b0011), bus.awprot.eq(0b010),
             bus.wvalid.eq(output.o.valid), output.o.ready.eq(bus.wready),
             bus.wdata.eq(output.o.p.data), bus.wstrb.eq(output.o.p.strobe),
-            bus.wlast.eq(output.o.p.last),
+            bus.wlast.eq(output.o.p.last), self.hungry.eq(bursts.level <= 1),
         ]
-        beat, burst = Signal(8), bursts.o.p
-        last, source_valid, go = Signal(), Signal(), Signal()
+        self._beats(m, bursts.o, contents.o, output.i)
+        return m
+
+    def _beats(self, m, bursts, contents, output):
+        """Take beats from where the part says; count them in the part and in the burst."""
+        in_burst, in_part, part = Signal(8), Signal(8), contents.p
+        last, part_last, source_valid, go = Signal(), Signal(), Signal(), Signal()
+        strobe = (2 << part.tail) - 1
         m.d.comb += [
-            last.eq(beat == burst.last),
-            source_valid.eq(Mux(burst.line, self.line_beats.valid, self.frame_beats.valid)),
-            output.i.valid.eq(bursts.o.valid & source_valid),
-            go.eq(output.i.valid & output.i.ready),
-            bursts.o.ready.eq(go & last),
-            self.line_beats.ready.eq(go & burst.line),
-            self.frame_beats.ready.eq(go & ~burst.line),
-            output.i.p.last.eq(last),
-            output.i.p.data.eq(Mux(burst.line, self.line_beats.p.data, self.frame_beats.payload)),
-            output.i.p.strobe.eq(Mux(burst.line, self.line_beats.p.strobe, Mux(
-                last, (1 << burst.tail) - 1, -1))),
+            last.eq(in_burst == bursts.payload), part_last.eq(in_part == part.last),
+            source_valid.eq(Mux(part.line, self.line_beats.valid, self.frame_beats.valid)),
+            output.valid.eq(bursts.valid & contents.valid & source_valid),
+            go.eq(output.valid & output.ready),
+            bursts.ready.eq(go & last), contents.ready.eq(go & part_last),
+            self.line_beats.ready.eq(go & part.line),
+            self.frame_beats.ready.eq(go & ~part.line),
+            output.p.last.eq(last),
+            output.p.data.eq(Mux(part.line, self.line_beats.p.data, self.frame_beats.payload)),
+            output.p.strobe.eq(Mux(part.line, self.line_beats.p.strobe,
+                                   Mux(part_last, strobe, -1))),
         ]
         with m.If(go):
-            m.d.sync += beat.eq(Mux(last, 0, beat + 1))
-        return m
+            m.d.sync += [in_burst.eq(Mux(last, 0, in_burst + 1)),
+                         in_part.eq(Mux(part_last, 0, in_part + 1)),
+                         Assert(~last | part_last)]

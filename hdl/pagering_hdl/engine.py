@@ -5,14 +5,15 @@ A frame's way, part by part::
     frames -> frame_gate -> dissector -> steering -> admission -> segmenter -> placer
                    |                                                             |
                    v                                             placements      v
-               packet_fifo             burst_splitter <--------- placement_fork <--+
-                   | beats                 |
-                   v                       v
-    bus   <---------------- dma_writer <---+
-    bus   -> response_tracker -> deliverer -> completion_lines -> line_reader
+               packet_fifo      burst_merger <- burst_splitter <--------- placement_fork
+                   | beats            |               ^
+                   v                  v               |
+    bus   <------------------ dma_writer              +------------------------+
+                                                                               |
+    bus   -> response_tracker -> deliverer -> completion_lines -> line_reader -+
                                      |
                                      v
-    returns -> return_checker -> page_table -> recycle_ring -> placer
+    returns -> return_checker -> page_table -> recycle_ring -> page_opener -> placer
 
 What the card knows of a frame waits beside this way, from admission to the deliverer.
 """
@@ -24,6 +25,7 @@ from amaranth.lib.wiring import In, Out
 from .admission import Admission
 from .axi import AxiStream, AxiWrite
 from .axi_lite import BLOCKS
+from .burst_merger import BurstMerger
 from .burst_splitter import BurstSplitter
 from .card_registers import CardRegisters
 from .clock import Clock
@@ -34,7 +36,7 @@ from .dissector import Dissector
 from .dma_writer import DmaWriter
 from .frame_gate import FrameGate
 from .interrupts import Interrupts
-from .layouts import Enrolment, Facts, Grant, Kind, Placement, Segment
+from .layouts import Enrolment, Facts, Grant, Kind, LineJob, Placement, Segment
 from .lifecycle import Lifecycle
 from .line_reader import LineReader
 from .packet_fifo import PacketFifo
@@ -123,7 +125,8 @@ class Engine(wiring.Component):
             "ring": RecycleRing(config), "pages": PageTable(config),
             "regions": RegionTable(config), "loader": RegionLoader(config),
             "checker": ReturnChecker(config),
-            "splitter": BurstSplitter(config), "writer": DmaWriter(config),
+            "jobs": StreamBuffer(LineJob), "splitter": BurstSplitter(config),
+            "merger": BurstMerger(config), "writer": DmaWriter(config),
             "tracker": ResponseTracker(config), "deliverer": Deliverer(),
             "entries": StreamBuffer(Entry),
             "lines": CompletionLines(config), "reader": LineReader(config),
@@ -204,11 +207,16 @@ class Engine(wiring.Component):
         wiring.connect(m, self._placements.o, fork.placements)
         wiring.connect(m, fork.commands, self._reads.i)
         wiring.connect(m, self._reads.o, self._fifo.commands)
-        wiring.connect(m, fork.jobs, splitter.segments)
+        wiring.connect(m, fork.jobs, self._jobs.i)
+        wiring.connect(m, self._jobs.o, splitter.segments)
         wiring.connect(m, fork.pending, tracker.pending)
-        wiring.connect(m, splitter.addresses, writer.addresses)
-        wiring.connect(m, splitter.bursts, writer.bursts)
-        wiring.connect(m, splitter.tickets, tracker.tickets)
+        merger = self._merger
+        wiring.connect(m, splitter.parts, merger.parts)
+        wiring.connect(m, merger.addresses, writer.addresses)
+        wiring.connect(m, merger.bursts, writer.bursts)
+        wiring.connect(m, merger.contents, writer.contents)
+        wiring.connect(m, merger.tickets, tracker.tickets)
+        m.d.comb += merger.hungry.eq(writer.hungry)
         wiring.connect(m, self._fifo.beats, writer.frame_beats)
         wiring.connect(m, self._reader.beats, writer.line_beats)
         bus = self.bus
@@ -243,7 +251,7 @@ class Engine(wiring.Component):
             lifecycle.queues.fenced_index.eq(visible.index),
             lifecycle.pools.fenced_index.eq(visible.index),
             self.idle.eq(self._fifo.empty & tracker.idle & ~self._entries.o.valid & lines.idle
-                         & reader.idle),
+                         & reader.idle & self._merger.idle),
         ]
 
     def _registers(self, m):

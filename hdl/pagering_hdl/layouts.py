@@ -187,6 +187,8 @@ class Segment(data.Struct):
     start: unsigned(1)
     end: unsigned(1)
     last_of_page: unsigned(1)
+    fills: unsigned(1)
+    """Its last beat is the last of its last chunk."""
 
 
 class Placement(data.Struct):
@@ -197,6 +199,8 @@ class Placement(data.Struct):
     apart: unsigned(1)
     token: Token
     address: unsigned(64)
+    follows: unsigned(1)
+    """It begins in memory where the beats of the segment before it end."""
     length: Length
     start: unsigned(1)
     end: unsigned(1)
@@ -224,6 +228,8 @@ class LineJob(data.Struct):
     index: Index
     address: unsigned(64)
     length: Length
+    follows: unsigned(1)
+    """It begins in memory where the beats of the write before it end."""
     produced: RingIndex
     """The queue's completion index after this write."""
     frames: unsigned(3)

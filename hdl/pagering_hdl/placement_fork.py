@@ -63,6 +63,7 @@ class PlacementFork(wiring.Component):
             self.commands.p.skip.eq(skip), self.commands.p.end.eq(placement.end),
             self.jobs.p.kind.eq(placement.kind), self.jobs.p.index.eq(placement.index),
             self.jobs.p.address.eq(placement.address), self.jobs.p.length.eq(placement.length),
+            self.jobs.p.follows.eq(placement.follows),
         ]
         with m.If(valid):
             m.d.sync += had.eq(Mux(has.all(), 0, has))

@@ -1,6 +1,6 @@
 """Finds the memory of each segment: the queue's open page, or the next page off its pool's ring."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,6 +17,8 @@ class Picked(data.Struct):
 
     segment: Segment
     held: HeldPage
+    follows: unsigned(1)
+    """It begins in memory where the beats of the segment before it end."""
 
 
 class PagePicker(wiring.Component):
@@ -69,7 +71,18 @@ class PagePicker(wiring.Component):
             waiting.o.ready.eq(go), self.fresh.ready.eq(go & opens),
             self.picked.p.segment.eq(segment), self.picked.p.held.eq(page),
         ]
+        self._look_back(m, segment, opens, go)
         return m
+
+    def _look_back(self, m, segment, opens, go):
+        """See whether the segment before went to the same page; a queue fills pages in order."""
+        before, filled = Signal(7), Signal()
+        now = Cat(segment.side, segment.index)
+        m.d.comb += self.picked.p.follows.eq(
+            (segment.kind == Kind.SEGMENT) & ~opens & filled & (before == now))
+        with m.If(go & (segment.kind != Kind.SKIP)):
+            m.d.sync += [before.eq(now),
+                         filled.eq((segment.kind == Kind.SEGMENT) & segment.fills)]
 
 
 class Locator(wiring.Component):
@@ -102,6 +115,7 @@ class Locator(wiring.Component):
             placement.address.eq(self.address.data | (segment.first << self.config.chunk_log2)),
             self.placements.valid.eq(self.picked.valid),
             self.picked.ready.eq(self.placements.ready),
+            placement.follows.eq(self.picked.p.follows),
         ]
         m.d.comb += [getattr(placement, name).eq(getattr(segment, name)) for name in (
             "kind", "index", "apart", "length", "start", "end", "last_of_page")]

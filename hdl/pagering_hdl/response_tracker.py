@@ -5,16 +5,27 @@ answer stands for. Marks stand in the same queue and pass when they come to its 
 moment everything before them has been answered.
 """
 
-from amaranth.hdl import Assert, Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Assert, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .axi import Response
-from .burst_splitter import Ticket
+from .burst_merger import Ticket
 from .layouts import Kind, Visible, Written
 from .streams import StreamQueue
 
 __all__ = ["ResponseTracker"]
+
+
+class Answer(data.Struct):
+    """Segments that are written, or not, by one burst."""
+
+    ends: unsigned(7)
+    """How many."""
+    error: unsigned(1)
+    """The burst failed."""
+    first_error: unsigned(1)
+    """It, or a burst before it of the first of these segments, failed."""
 
 
 class ResponseTracker(wiring.Component):
@@ -54,7 +65,7 @@ class ResponseTracker(wiring.Component):
         m = Module()
         m.submodules.tickets_queue = tickets = StreamQueue(Ticket, depth=self.depth)
         m.submodules.pending_queue = pending = StreamQueue(Written, depth=self.depth)
-        m.submodules.answered = answered = StreamQueue(1, depth=self.depth)
+        m.submodules.answered = answered = StreamQueue(Answer, depth=self.depth)
         wiring.connect(m, wiring.flipped(self.tickets), tickets.i)
         wiring.connect(m, wiring.flipped(self.pending), pending.i)
         ticket = tickets.o.p
@@ -64,23 +75,37 @@ class ResponseTracker(wiring.Component):
             self.bready.eq(tickets.o.valid & burst),
             tickets.o.ready.eq(self.bvalid | ~burst),
             error.eq(burst & ((self.bresp == Response.SLVERR) | (self.bresp == Response.DECERR))),
-            answered.i.payload.eq(error | failed),
+            answered.i.p.ends.eq(ticket.ends), answered.i.p.error.eq(error),
+            answered.i.p.first_error.eq(error | failed),
         ]
         with m.If(tickets.o.valid & tickets.o.ready):
             with m.If(ticket.line):
                 m.d.comb += [self.visible.valid.eq(1), self.line_error.eq(error)]
             with m.Else():
-                m.d.comb += [answered.i.valid.eq(ticket.last), self.data_error.eq(error)]
-                m.d.sync += [failed.eq((failed | error) & ~ticket.last),
-                             Assert(~answered.i.valid | answered.i.ready)]
+                m.d.comb += [answered.i.valid.eq(ticket.ends != 0), self.data_error.eq(error)]
+                m.d.sync += [
+                    # What is known of a segment that goes on.
+                    failed.eq(ticket.goes_on & (error | (failed & (ticket.ends == 0)))),
+                    Assert(~answered.i.valid | answered.i.ready)]
+        self._hand_out(m, pending, answered.o)
         m.d.comb += [
             self.visible.kind.eq(ticket.kind), self.visible.index.eq(ticket.index),
             self.visible.produced.eq(ticket.produced), self.visible.frames.eq(ticket.frames),
-            self.written.valid.eq(pending.o.valid & answered.o.valid),
-            pending.o.ready.eq(self.written.ready & answered.o.valid),
-            answered.o.ready.eq(self.written.ready & pending.o.valid),
-            self.written.p.eq(pending.o.p), self.written.p.error.eq(answered.o.payload),
             self.idle.eq((tickets.level == 0) & (pending.level == 0)),
             self.settled.eq(pending.level == 0),
         ]
         return m
+
+    def _hand_out(self, m, pending, answers):
+        """Give out the segments of an answer one by one."""
+        given, answer = Signal(7), answers.p
+        last = given == answer.ends - 1
+        m.d.comb += [
+            self.written.valid.eq(pending.o.valid & answers.valid),
+            pending.o.ready.eq(self.written.ready & answers.valid),
+            answers.ready.eq(self.written.ready & pending.o.valid & last),
+            self.written.p.eq(pending.o.p),
+            self.written.p.error.eq(Mux(given == 0, answer.first_error, answer.error)),
+        ]
+        with m.If(self.written.valid & self.written.ready):
+            m.d.sync += given.eq(Mux(last, 0, given + 1))

@@ -87,6 +87,7 @@ class Segmenter(wiring.Component):
         config, segment = self.config, self.segments.p
         top = share.top & (config.page_bytes - 1)
         first, last = Signal(6), Signal(6)
+        beats = config.chunk_bytes // config.bus_bytes - 1
         m.d.comb += [
             first.eq(Mux(share.opens, 0, share.first)),
             last.eq(first + Mux(whole, config.chunks - 1, top >> config.chunk_log2)),
@@ -94,6 +95,7 @@ class Segmenter(wiring.Component):
             segment.pool.eq(share.pool), segment.opens.eq(share.opens),
             segment.first.eq(first), segment.last.eq(last),
             segment.last_of_page.eq(last == config.chunks - 1),
+            segment.fills.eq(whole | (((top >> config.bus_log2) & beats) == beats)),
         ]
 
     def _advance(self, m, left, done, page, more):

@@ -6,13 +6,14 @@ from typing import Any
 
 from amaranth.hdl import Assert, Assume, Mux, Signal
 
+from pagering_hdl.burst_merger import BurstMerger
 from pagering_hdl.burst_splitter import BurstSplitter
 from pagering_hdl.layouts import Kind, LineJob
 from pagering_tb.formal.contract import assume_inputs
 from pagering_tb.formal.mutant import Mutant
 from pagering_tb.formal.specification import Specification, small
 
-__all__ = ["BurstsStayInside"]
+__all__ = ["BurstsAreWhole", "BurstsStayInside"]
 
 
 class BurstsStayInside(Specification):
@@ -22,8 +23,8 @@ class BurstsStayInside(Specification):
     promise = "no burst crosses 4 KiB, is too long, or leaves the memory that its job names"
     steps = 2
     mutants = (
-        Mutant(BurstSplitter, "elaborate", "room.eq(~address & (config.burst_bytes - 1))",
-               "room.eq(config.burst_bytes - 1)"),
+        Mutant(BurstSplitter, "elaborate", "room.eq(~low & within)",
+               "room.eq(within)"),
         Mutant(BurstSplitter, "elaborate", "sent + size + 1", "sent + size"),
         Mutant(BurstSplitter, "elaborate", "last.eq(~write | (left <= room))",
                "last.eq(~write | (left < room))"),
@@ -46,31 +47,105 @@ class BurstsStayInside(Specification):
         segment, line = part.segments.p, part.lines.p
         m.d.comb += [
             Assume(line.address[:6] + line.length <= 64),
+            # A segment stays in its page.
+            Assume(segment.address[:12] + segment.length <= 4096),
             # What induction has to know of the segment under way.
             Assert(part.sent[:card.bus_log2] == 0),
             Assert((part.sent == 0) | (part.segments.valid & (segment.kind == Kind.SEGMENT)
                                        & (part.sent < segment.length))),
         ]
-        start = part.addresses.p.address
-        size = (part.bursts.p.last << card.bus_log2) + part.bursts.p.tail
-        job = LineJob(Mux(part.bursts.p.line, line.as_value(), segment.as_value()))
-        with m.If(part.addresses.valid):
+        out = part.parts.p
+        write = part.parts.valid & (out.kind == Kind.SEGMENT)
+        size = (out.last << card.bus_log2) + out.tail + 1
+        job = LineJob(Mux(out.line, line.as_value(), segment.as_value()))
+        with m.If(write):
             m.d.comb += [
-                Assert(start[:12] + size <= 4096), Assert(size <= card.burst_bytes),
-                Assert(size != 0), Assert(start >= job.address),
-                Assert(start + size <= job.address + job.length),
-                Assert(part.addresses.p.last == part.bursts.p.last),
-                Assert(part.bursts.valid & part.tickets.valid),
+                Assert((out.address & (card.burst_bytes - 1)) + size <= card.burst_bytes),
+                Assert(out.address >= job.address),
+                Assert(out.address + size <= job.address + job.length),
+                # What may be joined begins inside of a burst, and with its segment.
+                Assert(~out.joins | ((out.address & (card.burst_bytes - 1)) != 0)),
+                Assert(~out.joins | (out.address == segment.address)),
             ]
-        # All bytes are written: the last burst ends where the job ends, and each begins where the
+        # All bytes are written: the last part ends where the job ends, and each begins where the
         # one before ended.
         reached = Signal(64)
-        ends = part.segments.valid & part.segments.ready & (segment.kind == Kind.SEGMENT)
-        with m.If(part.addresses.valid & ~part.bursts.p.line):
-            m.d.sync += reached.eq(start + size)
-            m.d.comb += Assert(start == Mux(part.sent == 0, job.address, reached))
+        goes = write & part.parts.ready & ~out.line
+        ends = goes & part.segments.ready
+        with m.If(goes):
+            m.d.sync += reached.eq(out.address + size)
+        with m.If(write & ~out.line):
+            m.d.comb += Assert(out.address == Mux(part.sent == 0, job.address, reached))
         m.d.comb += Assert((part.sent == 0) | (reached == segment.address + part.sent))
         with m.If(ends):
-            m.d.comb += Assert(start + size == segment.address + segment.length)
-        return {"a burst ends at 4 KiB": part.addresses.valid & (start[:12] + size == 4096),
-                "a job of three bursts ends": ends & (part.sent > card.burst_bytes)}
+            m.d.comb += [Assert(out.address + size == segment.address + segment.length),
+                         Assert(out.end)]
+        return {"a part ends at 4 KiB": write & (out.address[:12] + size == 4096),
+                "a job of three parts ends": ends & (part.sent > card.burst_bytes)}
+
+
+class BurstsAreWhole(Specification):
+    """One burst at a time is put together once more, from the parts that went in."""
+
+    part = "burst_merger"
+    promise = "a burst is its parts, joined only where they may be, and none is lost"
+    steps = 2
+    mutants = (
+        Mutant(BurstMerger, "elaborate", "part.joins & opened & write & ~ticket.line",
+               "opened & write & ~ticket.line"),
+        Mutant(BurstMerger, "elaborate", "Mux(joins, burst.last + 1, 0) + part.last",
+               "Mux(joins, burst.last, 0) + part.last"),
+        Mutant(BurstMerger, "elaborate", "Mux(joins, ticket.ends, 0) + part.end", "part.end"),
+        Mutant(BurstMerger, "elaborate", "(~opened | joins | room)", "1"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.card = small()
+        self.dut = BurstMerger(self.card)
+
+    def specify(self, m: Any, dut: Any) -> dict[str, Any]:
+        part, card = self.dut, self.card
+        assume_inputs(m, part)
+        into, ticket = part.parts.p, part.tickets.p
+        enters = part.parts.valid & part.parts.ready
+        writes = into.kind == Kind.SEGMENT
+        # What the splitter promises: no part is longer than its burst, none is joined across one.
+        within = card.burst_bytes - 1
+        size = (into.last + 1) << card.bus_log2
+        m.d.comb += [
+            Assume(into.address[:card.bus_log2] == 0),
+            Assume((into.address & within) + size <= card.burst_bytes),
+            Assume(~into.joins | writes),
+        ]
+        # Parts that are in the card and whose burst has not left; and what it must look like.
+        inside, beats, ends, address = Signal(8), Signal(9), Signal(7), Signal(64)
+        follows = into.joins & (into.address == address + (beats << card.bus_log2))
+        m.d.comb += Assume(~part.parts.valid | ~into.joins | follows)
+        with m.If(enters & (~into.joins | part.tickets.valid | part.idle)):
+            m.d.sync += [inside.eq(1), beats.eq(into.last + 1), ends.eq(into.end),
+                         address.eq(into.address)]
+        with m.Elif(enters):
+            m.d.sync += [inside.eq(inside + 1), beats.eq(beats + into.last + 1),
+                         ends.eq(ends + into.end)]
+        with m.Elif(part.tickets.valid):
+            m.d.sync += inside.eq(0)
+        m.d.comb += [Assert(part.idle == (inside == 0)),
+                     Assert(~enters | part.idle | part.tickets.valid | into.joins)]
+        # What induction has to know: the open burst is what went in.
+        with m.If(~part.idle & (part.ticket.kind == Kind.SEGMENT)):
+            m.d.comb += [
+                Assert(part.burst.address == address), Assert(part.burst.last + 1 == beats),
+                Assert((address & within) + (beats << card.bus_log2) <= card.burst_bytes),
+                Assert(part.ticket.ends == ends), Assert(ends <= inside), Assert(inside <= beats),
+            ]
+        with m.If(~part.idle & (part.ticket.kind != Kind.SEGMENT)):
+            m.d.comb += Assert(inside == 1)
+        with m.If(part.addresses.valid):
+            m.d.comb += [
+                Assert(part.addresses.p.address == address),
+                Assert(part.addresses.p.last + 1 == beats),
+                Assert(part.bursts.payload == part.addresses.p.last),
+                Assert(part.bursts.valid & part.tickets.valid), Assert(ticket.ends == ends),
+            ]
+        return {"a burst of three parts leaves": part.addresses.valid & (inside == 3)}
