@@ -116,7 +116,7 @@ class BurstsAreWhole(Specification):
         m.d.comb += [
             Assume(into.address[:card.bus_log2] == 0),
             Assume((into.address & within) + size <= card.burst_bytes),
-            Assume(~into.joins | writes),
+            Assume(~into.joins | (writes & ((into.address & within) != 0))),
         ]
         # Parts that are in the card and whose burst has not left; and what it must look like.
         inside, beats, ends, address = Signal(8), Signal(9), Signal(7), Signal(64)
