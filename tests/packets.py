@@ -26,12 +26,13 @@ SHORTEST = 60
 """Bytes of the shortest frame on a wire, without FCS."""
 
 
-def packet(rng: random.Random, longest: int = 1514) -> bytes:
-    """Return a frame whose lengths and checksums are right."""
+def packet(rng: random.Random, longest: int = 1514, payload: int | None = None) -> bytes:
+    """Return a frame whose lengths and checksums are right; ``payload`` is drawn if left out."""
     headers = _tags(rng) / rng.choices((_arp, _ipv4, _ipv6, _unknown), (1, 8, 8, 1))[0](rng)
     room = max(0, longest - len(headers))
-    frame = bytes(headers / Raw(_payload(rng, room))) if not headers.haslayer(ARP) else bytes(
-        headers)
+    if not headers.haslayer(ARP):
+        headers = headers / Raw(_payload(rng, room, payload))
+    frame = bytes(headers)
     return frame + rng.randbytes(max(0, SHORTEST - len(frame))) if rng.random() < 0.7 else frame
 
 
@@ -127,6 +128,8 @@ def _transport(rng: random.Random, icmp: Packet) -> Packet:
     return icmp if kind == "ICMP" else Raw(rng.randbytes(8))
 
 
-def _payload(rng: random.Random, room: int) -> bytes:
-    size = min(room, rng.choice((0, 1, rng.randrange(64), rng.randrange(1500))))
+def _payload(rng: random.Random, room: int, size: int | None) -> bytes:
+    if size is None:
+        size = rng.choice((0, 1, rng.randrange(64), rng.randrange(1500)))
+    size = min(room, size)
     return rng.choice((bytes(size), b"\xff" * size, rng.randbytes(size)))

@@ -7,8 +7,11 @@ from __future__ import annotations
 import random
 
 import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+from scapy.packet import Raw
 
-from hdl_streams import drain, rules, simulate
+from hdl_streams import drain, plain, rules, simulate
 from packets import damaged, packet
 from pagering.dissect import dissect
 from pagering_hdl.config import BUS_WIDTHS
@@ -47,17 +50,28 @@ def numbers(value):
     return getattr(value, "value", int(value))
 
 
-def check(bits, frames, rng):
-    """Send frames, some to be rolled back, with or without gaps; compare what is found."""
+async def aenumerate(items):
+    """Number what an asynchronous iterator brings."""
+    number = 0
+    async for item in items:
+        yield number, item
+        number += 1
+
+
+def check(bits, frames, rng, share=0.9):
+    """Send frames, with or without gaps, and commit a ``share`` of them; compare what is found."""
     dut = Dissector(bits, 4096)
-    commits = [rng.random() < 0.9 for _ in frames]
+    commits = [rng.random() < share for _ in frames]
 
     async def bench(ctx):
         busy = rng.random() < 0.5
         for frame, commit in zip(frames, commits, strict=True):
             while not ctx.get(dut.room):
                 await ctx.tick()
-            await send(ctx, dut, frame, commit=commit, null_end=rng.random() < 0.1)
+            if not commit:
+                # As of a frame that is doomed from some beat on, or from the first.
+                frame = frame[:rng.randrange(len(frame) + 1)]
+            await send(ctx, dut, frame, commit=commit, null_end=not frame or rng.random() < 0.1)
             for _ in range(0 if busy else rng.choice((0, 1, 5))):
                 await ctx.tick()
 
@@ -82,9 +96,52 @@ def test_every_length_of_a_packet_that_is_cut(bits):
     """A frame of each length, so that every header ends with the frame once, in every lane."""
     rng = random.Random(bits)
     frame = b""
-    while len(frame) < 130:
-        frame = packet(rng, longest=130)
+    while len(frame) < 90:
+        frame = packet(rng, longest=100)
     check(bits, [frame[:length] for length in range(1, len(frame) + 1)], rng)
+
+
+def datagram(length):
+    """Return a UDP datagram over IPv4 in a frame of so many bytes, all ones, its checksum right."""
+    return bytes(Ether(dst="02:00:00:00:00:01", src="02:00:00:00:00:02", type=0x0800)
+                 / IP(src="255.255.255.255", dst="255.255.255.255")
+                 / UDP(sport=0xFFFF, dport=0xFFFF) / Raw(b"\xff" * (length - 42)))
+
+
+@pytest.mark.parametrize("bits", [64, 512])
+def test_the_longest_frames(bits):
+    """No sum may lose a carry: the most ones that there can be, in the longest frames."""
+    frames = [datagram(16383), b"\xff" * 16383, datagram(16382), bytes(16383)]
+    assert [dissect(frame).facts.l4_ok for frame in frames] == [True, False, True, False]
+    check(bits, frames, random.Random(3), share=1)
+
+
+def test_a_frame_in_every_cycle():
+    """512 bits: the shortest packets, back to back, are each found whole."""
+    rng = random.Random(5)
+    frames = []
+    while len(frames) < 60:
+        frame = packet(rng, longest=64)
+        frames += [frame] * (len(frame) <= 64)
+    dut, got = Dissector(512, 4096), []
+
+    async def bench(ctx):
+        for frame in frames:
+            assert ctx.get(dut.room)
+            await send(ctx, dut, frame)
+
+    async def reader(ctx):
+        ctx.set(dut.dissections.ready, 1)
+        ticks = ctx.tick().sample(dut.dissections.valid, dut.dissections.payload)
+        async for cycle, (_, _, valid, found) in aenumerate(ticks):
+            if valid:
+                got.append((cycle, plain(found)))
+            if len(got) == len(frames):
+                break
+    simulate(dut, bench, reader)
+    first = got[0][0]
+    assert [cycle - first for cycle, _ in got] == list(range(len(frames)))
+    assert [numbers(found) for _, found in got] == [numbers(expected(f)) for f in frames]
 
 
 def test_room_for_as_many_frames_as_are_kept():

@@ -13,7 +13,7 @@ Open a card, give it memory, receive in place::
 Importing this package needs nothing but the standard library.
 """
 
-from pagering.abi import DropCause, Event, Fault, Policy
+from pagering.abi import L3, L4, DropCause, Event, Fault, Policy
 from pagering.capabilities import Capabilities
 from pagering.card import Card
 from pagering.card_pool import CardPool
@@ -29,6 +29,8 @@ from pagering.transport import DmaMemory, Transport
 __version__ = "0.1.0"
 
 __all__ = [
+    "L3",
+    "L4",
     "Burst",
     "Capabilities",
     "CaptureError",
