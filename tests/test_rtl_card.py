@@ -29,6 +29,8 @@ RUNS = {
     "registers": ("packed", "64-queues"),
     "lifecycle": ("64-bit", "packed"),
     "completions": ("64-bit", "512-bit"),
+    "header_split": ("packed", "512-bit"),
+    "hold": ("64-bit", "packed"),
     "soak": ("packed", "512-bit"),
     "tenants": ("packed",),
     "largest_ring": ("512-bit",),

@@ -578,10 +578,11 @@ def test_pages_and_frames_are_conserved_for_any_host(
     state = host.card.state
     seen: list[tuple[int, int]] = []
     for what, one, two in steps:
-        before = {(c.queue, c.token) for c in state.pending}
+        before = {(c.queue, c.tokens[-1]) for c in state.pending}
         if what == "frame":
             host.card.inject(bytes(one), bad=one % 13 == 0)
-            seen += [(c.queue, c.token) for c in state.pending if (c.queue, c.token) not in before]
+            seen += [(c.queue, c.tokens[-1]) for c in state.pending
+                     if (c.queue, c.tokens[-1]) not in before]
             if not defer:
                 seen += [(page.holder, abi.TOKEN.pack(page=n, last=host.config.chunks - 1,
                                                       generation=page.generation))

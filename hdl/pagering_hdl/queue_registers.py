@@ -81,7 +81,8 @@ class QueueSettingsStore(wiring.Component):
             self.startable.eq((size.read[4].data >= abi.RING_LOG2_MIN)
                               & (size.read[4].data <= abi.RING_LOG2_MAX)
                               & (pool.read[4].data < self.config.pools)
-                              & ~(split[1].enable & (split[1].pool >= self.config.pools))),
+                              & ~(split[1].enable & ((split[1].pool >= self.config.pools)
+                                                     | ~tables["FORMAT"].read[4].data[0]))),
         ]
         return m
 

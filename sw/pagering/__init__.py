@@ -19,6 +19,7 @@ from pagering.card import Card
 from pagering.card_pool import CardPool
 from pagering.errors import CaptureError, CardError, FrameReleased, PageringError, PoolError
 from pagering.frame import Burst, Frame
+from pagering.header_split import HeaderSplit
 from pagering.page_pool import PagePool
 from pagering.page_pool_params import PagePoolParams
 from pagering.providers import TransportProvider
@@ -43,6 +44,7 @@ __all__ = [
     "Fault",
     "Frame",
     "FrameReleased",
+    "HeaderSplit",
     "PagePool",
     "PagePoolParams",
     "PageringError",

@@ -508,7 +508,8 @@ QUEUE = Block("QUEUE", "A receive queue, privileged.", 0x2000, 0x2000, "queues",
     Register("HEADER_SPLIT", 0x30, Access.RW, "Frames in two parts: headers up to the end of L4 to "
              "memory of one pool, the payload to memory of POOL. Frames not split go to the pool "
              "of the headers, whole. Can be set only while the queue is drained, enabled only on "
-             "a card with CAP_FEATURES.header_split (else REGISTER_VALUE).",
+             "a card with CAP_FEATURES.header_split (else REGISTER_VALUE); the queue then needs "
+             "extended completions.",
              Field("enable", 1),
              Field("_pad0", 7),
              Field("pool", 6, "pool of the headers"),

@@ -25,6 +25,8 @@ class Capabilities:
     frame_bytes: int
     burst_bytes: int
     clock_khz: int
+    header_split: bool = True
+    """Queues can have headers and payload apart."""
 
     @property
     def chunks(self) -> int:
@@ -73,6 +75,7 @@ def read_capabilities(registers: RegisterMap) -> Capabilities:
         page_bytes=1 << sizes["page_log2"], chunk_bytes=1 << sizes["chunk_log2"],
         region_pages=1 << sizes["region_pages_log2"], bus_bytes=1 << sizes["bus_log2"],
         frame_bytes=limits["frame_bytes"], burst_bytes=limits["burst_bytes"],
+        header_split=bool(registers.card.CAP_FEATURES.get("header_split")),
         clock_khz=registers.card.CAP_CLOCK.get())
     sane = (1 <= caps.queues <= abi.QUEUES_MAX and 1 <= caps.pools <= abi.POOLS_MAX
             and 1 <= caps.regions <= abi.REGION_SLOTS_MAX

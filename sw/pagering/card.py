@@ -14,6 +14,7 @@ from pagering.capabilities import Capabilities, identify, read_capabilities
 from pagering.card_pool import CardPool
 from pagering.clock import Clock
 from pagering.errors import CardError
+from pagering.header_split import HeaderSplit
 from pagering.page_pool import PagePool
 from pagering.page_pool_params import PagePoolParams
 from pagering.polling import wait_until
@@ -200,7 +201,8 @@ class Card:
                              f"pages, not {enter} and {leave}")
 
     def add_queue(self, pool: CardPool, ring_entries: int = 1024, *, quota: int | None = None,
-                  index: int | None = None, extended: bool = False) -> RxQueue:
+                  index: int | None = None, extended: bool = False,
+                  split: HeaderSplit | None = None, hold: bool = False) -> RxQueue:
         """Open a receive queue that draws from ``pool``.
 
         Parameters
@@ -216,6 +218,11 @@ class Card:
         extended
             Whether its completions are extended: 32 bytes each instead of 16, for
             :attr:`Frame.timestamp`, :attr:`Frame.vlan_tci` and :attr:`Frame.mark`.
+        split
+            Where headers go, if they go apart; completions are then extended ones.
+        hold
+            Whether a frame that finds no memory waits, and all frames behind it, whatever their
+            queue. Else it is dropped.
 
         Raises
         ------
@@ -231,13 +238,18 @@ class Card:
                              f"{most}; {ring_entries} is none")
         if quota is not None and not 0 <= quota <= 1 << abi.PAGE_ID_BITS:
             raise ValueError(f"a quota is 0 to {1 << abi.PAGE_ID_BITS} pages, not {quota}")
-        if self._pools.get(pool.index) is not pool:
-            raise CardError(f"pool {pool.index} is closed or of another card; add a pool first")
+        for drawn in (pool, split.pool) if split else (pool,):
+            if self._pools.get(drawn.index) is not drawn:
+                raise CardError(f"pool {drawn.index} is closed or of another card; add a pool "
+                                f"first")
+        if split and not self.capabilities.header_split:
+            raise CardError("this card cannot split frames; generate one with header split")
         if index is None:
             index = _first_free(self.capabilities.queues, self._queues, "queue")
         elif self._queue_number(index) in self._queues:
             raise CardError(f"queue {index} is open already; close it first or take another")
-        queue = RxQueue(self, index, pool, ring_entries, quota, extended)
+        queue = RxQueue(self, index, pool, ring_entries, quota, extended or split is not None,
+                        split, hold)
         self._queues[index] = queue
         return queue
 

@@ -221,7 +221,7 @@ class CardPool:
         """
         if self.closed:
             return
-        users = [queue.index for queue in self._card.queues if queue.pool is self]
+        users = [queue.index for queue in self._card.queues if self in queue.pools]
         if users:
             raise CardError(f"queue {users[0]} still draws from pool {self.index}; close it first")
         self.drain(timeout)

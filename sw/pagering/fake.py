@@ -150,6 +150,8 @@ class FakeCard:
             raise CardError(f"{value} written to {offset:#x} is not a 32-bit word")
         self.writes[offset] += 1
         self._registers.write(offset, value)
+        if not self.defer_completions:
+            self.release_completions()  # of a frame that had waited for this
 
     def write_tokens(self, offset: int, tokens: Sequence[int]) -> None:
         """Store tokens to successive words of one return window.

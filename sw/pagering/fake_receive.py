@@ -9,7 +9,7 @@ needs.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pagering import abi
@@ -19,56 +19,34 @@ from pagering.dissect import Facts, dissect
 from pagering.fake_clock import FakeClock
 from pagering.fake_memory import HostMemory
 from pagering.fake_pool import FakePages
+from pagering.fake_queue import FakeQueue, OpenPage, Piece, Side
 
-__all__ = ["FakeQueue", "FakeReceiver"]
+__all__ = ["FakeReceiver"]
 
 _INDEX_MASK = (1 << abi.CONSUMER_BITS) - 1
-
-
-@dataclass
-class FakeQueue:
-    """A queue's state."""
-
-    enabled: bool = False
-    pool: int = 0
-    ring_address: int = 0
-    ring_log2: int = abi.RING_LOG2_MIN
-    extended: bool = False
-    """Its completions are extended ones."""
-    quota: int = abi.QUEUE["QUOTA"].reset
-    hold: bool = False
-    reserved: int = 0
-    """Completions given to frames, modulo 2**17."""
-    produced: int = 0
-    """Completions visible to the host, modulo 2**17."""
-    consumed: int = 0
-    armed: bool = False
-    armed_past: int = 0
-    """A completion past this index interrupts."""
-    fired: bool = False
-    delivered: int = 0
-    dropped: int = 0
-    open_page: int | None = None
-    next_chunk: int = 0
-
-    @property
-    def stride(self) -> int:
-        """Bytes from one completion to the next."""
-        return abi.COMPLETION_BYTES + self.extended * abi.EXTENSION_BYTES
-
-    @property
-    def drained(self) -> bool:
-        """Disabled, and no completion is under way or will come."""
-        return not self.enabled and self.reserved == self.produced
+_SCARCE = (DropCause.NO_PAGE, DropCause.POOL_LIMIT, DropCause.QUEUE_QUOTA, DropCause.RING_FULL)
+"""What a queue may hold a frame for."""
 
 
 @dataclass(frozen=True)
 class _Completion:
     queue: int
     index: int
-    token: int
+    tokens: tuple[int, ...]
+    """Of the segment; before it, that of the frame's headers, if they are apart."""
     end: bool
     record: bytes
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A segment in host memory."""
+
+    token: int
+    length: int
+    failed: bool
+    full: bool
+    """Nothing more goes to its page."""
 
 
 class FakeReceiver:
@@ -100,6 +78,8 @@ class FakeReceiver:
             self.pages.remember(before.pages)
         self.pending: deque[_Completion] = deque()
         """Completions that are not visible yet, oldest first."""
+        self.waiting: deque[tuple[int, bytes]] = deque()
+        """Queue and bytes of frames that wait for memory; only the first knows that it has to."""
 
     def advance(self, cycles: int) -> None:
         """Let so many cycles pass."""
@@ -111,15 +91,33 @@ class FakeReceiver:
         """Take one frame off the stream; return why it was dropped, or None."""
         self.counters["FRAMES_IN"] += 1
         cause = self._stream_cause(len(data), bad, malformed, overflow)
-        if cause is None:
-            number = self._steer()
-            cause = self._admit(number, len(data))
-            if cause is None:
-                self._place(number, data, dissect(data).facts)
-            elif number < len(self.queues):
-                self.queues[number].dropped += 1
         if cause is not None:
             self.counters[f"DROP_{cause.name}"] += 1
+            return cause
+        self.waiting.append((self._steer(), data))
+        return self.retry()
+
+    def retry(self) -> DropCause | None:
+        """Take the frames that wait, up to one that has to wait on.
+
+        Return why the last of them was dropped, or None.
+        """
+        cause = None
+        while self.waiting:
+            number, data = self.waiting[0]
+            cause, facts = DropCause.QUEUE_DISABLED, dissect(data).facts
+            if number < len(self.queues) and self.queues[number].enabled:
+                pieces = self.queues[number].pieces(len(data), facts.header)
+                cause = self._admit(number, pieces)
+                if cause in _SCARCE and self.queues[number].hold:
+                    return None
+                if cause is None:
+                    self._place(number, data, facts, pieces)
+            self.waiting.popleft()
+            if cause is not None:
+                self.counters[f"DROP_{cause.name}"] += 1
+                if number < len(self.queues):
+                    self.queues[number].dropped += 1
         return cause
 
     def _stream_cause(self, length: int, bad: bool, malformed: bool,
@@ -140,77 +138,115 @@ class FakeReceiver:
         self._turn = 0 if turn >= self.steering_last else turn + 1
         return self.steering_queue if self.steering_mode is SteeringMode.FIXED else turn
 
-    def _admit(self, number: int, length: int) -> DropCause | None:
-        if number >= len(self.queues) or not self.queues[number].enabled:
-            return DropCause.QUEUE_DISABLED
+    def _admit(self, number: int, pieces: Sequence[Piece]) -> DropCause | None:
+        """Return why there is no memory for the pieces of a frame; close what they do not fit in.
+
+        The headers are looked at first, then the payload, which also bears what the headers need.
+        If it is the headers that are refused, the payload's page is closed as well.
+        """
         queue = self.queues[number]
-        pool = self.pages.pools[queue.pool]
-        if not pool.enabled:
-            return DropCause.POOL_DISABLED
-        chunks = -(-length // self.config.chunk_bytes)
-        fits = queue.open_page is not None and queue.next_chunk + chunks <= self.config.chunks
-        segments = -(-length // self.config.page_bytes)
-        needed = 0 if fits else segments
-        room = (1 << queue.ring_log2) - (queue.reserved - queue.consumed & _INDEX_MASK)
-        causes = (
-            (needed > len(pool.ring), DropCause.NO_PAGE),
-            (pool.off_ring + needed > pool.limit and needed > 0, DropCause.POOL_LIMIT),
-            (self.pages.held[number] + needed > queue.quota and needed > 0,
-             DropCause.QUEUE_QUOTA),
-            (segments > room, DropCause.RING_FULL),
-        )
-        cause = next((cause for hit, cause in causes if hit), None)
-        if cause is not None and not fits:
-            self.close_open_page(queue)
+        misfits: set[Side] = set()
+        needs: list[tuple[int, int]] = []
+        cause = None
+        for piece in pieces:
+            last = piece is pieces[-1]
+            pages = self._pages_needed(queue, piece)
+            cause = self._refusal(number, piece, pages, needs, last)
+            if pages:
+                misfits |= {piece.side} | ({Side.PAYLOAD} if cause is not None else set())
+            if cause is not None:
+                break
+            needs.append((piece.pool, pages))
+        if cause is not None:
+            self.close_open_pages(queue, misfits & {piece.side for piece in pieces})
         return cause
 
-    def _place(self, number: int, data: bytes, facts: Facts) -> None:
-        queue = self.queues[number]
-        step = self.config.page_bytes
-        chunks = -(-len(data) // self.config.chunk_bytes)
-        if queue.open_page is None or queue.next_chunk + chunks > self.config.chunks:
-            # The new pages leave the ring first: an old one that goes back by being closed is
-            # then not among them.
-            fresh = [self.pages.pop(queue.pool, number) for _ in range(0, len(data), step)]
-            self.close_open_page(queue)
-            queue.next_chunk = 0
-        else:
-            fresh = [queue.open_page]
-        for page, start in zip(fresh, range(0, len(data), step), strict=True):
-            queue.open_page = page
-            self._segment(number, page, data[start:start + step], facts,
-                          start == 0, start + step >= len(data))
+    def _pages_needed(self, queue: FakeQueue, piece: Piece) -> int:
+        """Return how many new pages a piece needs: none if it fits in the open one whole."""
+        opened = queue.open_pages.get(piece.side)
+        chunks = -(-piece.size // self.config.chunk_bytes)
+        fits = opened is not None and opened.next_chunk + chunks <= self.config.chunks
+        return 0 if fits else -(-piece.size // self.config.page_bytes)
 
-    def _segment(self, number: int, page: int, data: bytes, facts: Facts, start: bool,
-                 end: bool) -> None:
-        queue = self.queues[number]
-        first = queue.next_chunk
-        queue.next_chunk += -(-len(data) // self.config.chunk_bytes)
-        token = self.pages.fill(page, first, queue.next_chunk - 1)
-        address = self.pages.address_of(page) + first * self.config.chunk_bytes
-        write_error = self._write_data(address, data)
-        full = queue.next_chunk == self.config.chunks
+    def _refusal(self, number: int, piece: Piece, pages: int, needs: list[tuple[int, int]],
+                 last: bool) -> DropCause | None:
+        """Return the first reason against a piece; ``needs`` is (pool, pages) of those before."""
+        queue, pool = self.queues[number], self.pages.pools[piece.pool]
+        here = pages + sum(more for index, more in needs if index == piece.pool)
+        total = pages + sum(more for _, more in needs)
+        # What fits in the open page is one segment, as is what needs one page.
+        segments = max(1, pages) if last else 0
+        room = (1 << queue.ring_log2) - (queue.reserved - queue.consumed & _INDEX_MASK)
+        causes = (
+            (not pool.enabled, DropCause.POOL_DISABLED),
+            (pages and here > len(pool.ring), DropCause.NO_PAGE),
+            (pages and pool.off_ring + here > pool.limit, DropCause.POOL_LIMIT),
+            (pages and self.pages.held[number] + total > queue.quota, DropCause.QUEUE_QUOTA),
+            (segments > room, DropCause.RING_FULL),
+        )
+        return next((cause for hit, cause in causes if hit), None)
+
+    def _place(self, number: int, data: bytes, facts: Facts, pieces: Sequence[Piece]) -> None:
+        queue, step = self.queues[number], self.config.page_bytes
+        # The new pages leave the ring first: an old one that goes back by being closed is then not
+        # among them.
+        fresh = [[self.pages.pop(piece.pool, number)
+                  for _ in range(self._pages_needed(queue, piece))] for piece in pieces]
+        at, headers = 0, None
+        for piece, pages in zip(pieces, fresh, strict=True):
+            part = data[at:at + piece.size]
+            at += piece.size
+            if pages:
+                self.close_open_pages(queue, [piece.side])
+            for start in range(0, piece.size, step):
+                if pages:
+                    queue.open_pages[piece.side] = OpenPage(pages.pop(0))
+                written = self._fill(queue, piece.side, part[start:start + step])
+                if piece is not pieces[-1]:
+                    headers = written
+                    continue
+                self._complete(number, facts, written, headers if start == 0 else None,
+                               start == 0, start + step >= piece.size)
+
+    def _fill(self, queue: FakeQueue, side: Side, data: bytes) -> _Written:
+        """Write a segment to the queue's open page."""
+        opened = queue.open_pages[side]
+        first = opened.next_chunk
+        opened.next_chunk += -(-len(data) // self.config.chunk_bytes)
+        token = self.pages.fill(opened.page, first, opened.next_chunk - 1)
+        address = self.pages.address_of(opened.page) + first * self.config.chunk_bytes
+        failed = self._write_data(address, data)
+        full = opened.next_chunk == self.config.chunks
         if full:
-            self.close_open_page(queue)
-            queue.next_chunk = 0
+            self.close_open_pages(queue, [side])
+        return _Written(token, len(data), failed, full)
+
+    def _complete(self, number: int, facts: Facts, written: _Written, headers: _Written | None,
+                  start: bool, end: bool) -> None:
+        """Make the completion of a segment."""
+        queue = self.queues[number]
         index = queue.reserved
         queue.reserved = index + 1 & _INDEX_MASK
         record = abi.COMPLETION.pack(
-            token=token, length=len(data), start=start, end=end, write_error=write_error,
-            last_of_page=full, phase=1 - (index >> queue.ring_log2 & 1), l3=facts.l3, l4=facts.l4,
+            token=written.token, length=written.length, start=start, end=end,
+            write_error=written.failed or (headers is not None and headers.failed),
+            last_of_page=written.full, phase=1 - (index >> queue.ring_log2 & 1),
+            split=headers is not None, l3=facts.l3, l4=facts.l4,
             fragment=facts.fragment, l3_checked=facts.l3_checked, l3_ok=facts.l3_ok,
             l4_checked=facts.l4_checked, l4_ok=facts.l4_ok, vlan=facts.vlan, header=facts.header,
             checksum=facts.checksum)
         if queue.extended:
-            record = record << 8 * abi.EXTENSION_BYTES | (self._extension(facts) if start else 0)
+            extension = self._extension(facts, headers) if start else 0
+            record = record << 8 * abi.EXTENSION_BYTES | extension
+        tokens = (written.token,) if headers is None else (headers.token, written.token)
         self.pending.append(_Completion(
-            number, index, token, end, record.to_bytes(queue.stride, "little")))
+            number, index, tokens, end, record.to_bytes(queue.stride, "little")))
 
-    def _extension(self, facts: Facts) -> int:
+    def _extension(self, facts: Facts, headers: _Written | None) -> int:
         """Return what comes before the completion of a frame's first segment."""
         time = self.clock.time
         return abi.EXTENSION.pack(time_low=time & 0xFFFFFFFF, time_high=time >> 32,
-                                  tci=facts.tci)
+                                  tci=facts.tci, header_token=headers.token if headers else 0)
 
     def _write_data(self, address: int, data: bytes) -> bool:
         """Write in bursts that end at multiples of the burst size; return if one failed."""
@@ -224,12 +260,13 @@ class FakeReceiver:
             at += size
         return failed
 
-    def close_open_page(self, queue: FakeQueue) -> None:
-        """Put nothing more in the queue's open page, if it has one."""
-        if queue.open_page is not None:
-            page, queue.open_page = queue.open_page, None
-            self.pages.close(page)
-            self.counters["RECYCLED"] = self.pages.recycled
+    def close_open_pages(self, queue: FakeQueue, sides: Iterable[Side] = Side) -> None:
+        """Put nothing more in the queue's open pages of these sides."""
+        for side in sides:
+            opened = queue.open_pages.pop(side, None)
+            if opened is not None:
+                self.pages.close(opened.page)
+                self.counters["RECYCLED"] = self.pages.recycled
 
     # Completions and interrupts
 
@@ -243,7 +280,8 @@ class FakeReceiver:
             if not self.memory.write(address, b"".join(item.record for item in line)):
                 self.fault(Fault.COMPLETION_WRITE)
             for item in line:
-                self.pages.show(item.token)
+                for token in item.tokens:
+                    self.pages.show(token)
                 queue.produced = item.index + 1 & _INDEX_MASK
                 if item.end:
                     queue.delivered += 1

@@ -12,6 +12,7 @@ from pagering.capabilities import Capabilities
 from pagering.errors import CardError
 from pagering.fake_memory import HostMemory
 from pagering.fake_pool import Slot
+from pagering.fake_queue import Side
 from pagering.fake_receive import FakeReceiver
 
 __all__ = ["FakeRegisters"]
@@ -66,9 +67,12 @@ class FakeRegisters:
         return register.pack(**fields)
 
     def write(self, offset: int, value: int) -> None:
-        """Write a register, or a token to a return window."""
-        if self._deaf(offset):
-            return
+        """Write a register, or a token to a return window; frames that waited for it go on."""
+        if not self._deaf(offset):
+            self._act(offset, value)
+            self.state.retry()
+
+    def _act(self, offset: int, value: int) -> None:
         queue = self.window(offset)
         if queue is not None:
             self.state.give_back(queue, value)
@@ -120,7 +124,8 @@ class FakeRegisters:
                 return {"value": state.clock.captured >> 32 * (name == "CLOCK_HIGH") & 0xFFFFFFFF}
             case "STATUS":
                 busy, self._resetting = self._resetting, max(0, self._resetting - 1)
-                return {"resetting": int(busy > 0), "idle": int(not state.pending)}
+                return {"resetting": int(busy > 0),
+                        "idle": int(not state.pending and not state.waiting)}
             case "EVENTS" | "EVENT_ENABLE":
                 return abi.CARD[name].unpack(
                     state.events if name == "EVENTS" else state.event_enable)
@@ -216,8 +221,9 @@ class FakeRegisters:
                 pool.enabled, pool.policy = enable, Policy(fields["policy"])
                 if not enable:
                     for queue in self.state.queues:
-                        if queue.open_page is not None and queue.pool == index:
-                            self.state.close_open_page(queue)
+                        mine = {Side.PAYLOAD: queue.pool, Side.HEADERS: queue.header_pool}
+                        self.state.close_open_pages(
+                            queue, [side for side in Side if mine[side] == index])
             case "LIMIT":
                 pool.limit = fields["pages"]
             case "LOW_WATER":
@@ -258,7 +264,7 @@ class FakeRegisters:
                 return self._enable_queue(index)
             if not fields["enable"]:
                 queue.enabled = False
-                self.state.close_open_page(queue)
+                self.state.close_open_pages(queue)
             return True
         elif not queue.drained:
             return False
@@ -271,12 +277,15 @@ class FakeRegisters:
         pool = self._stored(abi.QUEUE, "POOL", index)["index"]
         log2 = self._stored(abi.QUEUE, "RING_SIZE", index)["log2"]
         split = self._stored(abi.QUEUE, "HEADER_SPLIT", index)
+        extended = bool(self._stored(abi.QUEUE, "FORMAT", index)["extended"])
         if (not queue.drained or pool >= self.config.pools
-                or split["enable"] and split["pool"] >= self.config.pools
+                or split["enable"] and (split["pool"] >= self.config.pools or not extended)
                 or not abi.RING_LOG2_MIN <= log2 <= abi.RING_LOG2_MAX):
             return False
         queue.pool, queue.ring_log2 = pool, log2
-        queue.extended = bool(self._stored(abi.QUEUE, "FORMAT", index)["extended"])
+        queue.extended = extended
+        queue.split, queue.header_pool = bool(split["enable"]), split["pool"]
+        queue.threshold = split["threshold"]
         queue.ring_address = (self._stored(abi.QUEUE, "RING_HIGH", index)["address"] << 32
                               | self._stored(abi.QUEUE, "RING_LOW", index)["address"] << 12)
         queue.enabled = True

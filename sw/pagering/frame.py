@@ -19,6 +19,7 @@ from pagering.page_pool_page import Page
 from pagering.records import FLAGS
 
 if TYPE_CHECKING:
+    from pagering.card_pool import CardPool
     from pagering.rx_queue import RxQueue
 
 __all__ = ["Burst", "Frame", "More", "Piece"]
@@ -70,7 +71,7 @@ class Frame:
         self._more = more
         self._pieces = pieces
         self._views: tuple[memoryview, ...] | None = None
-        self._held: list[Page] = []
+        self._held: list[tuple[CardPool, Page]] = []
         self._state = _State.LENT
 
     def _flag(self, name: str) -> int:
@@ -110,6 +111,35 @@ class Frame:
         It can of TCP, UDP, SCTP and ICMP, unless it is a fragment, or they end past 254 bytes.
         """
         return self._flag("header") or None
+
+    @property
+    def split(self) -> bool:
+        """Whether its headers are apart from its payload: see :class:`HeaderSplit`."""
+        return bool(self._flag("split"))
+
+    @property
+    def headers(self) -> memoryview | None:
+        """The headers of a frame that is split, up to the end of L4; None of any other.
+
+        Raises
+        ------
+        FrameReleased
+            If its memory went back to the card.
+
+        """
+        return self.segments[0] if self.split else None
+
+    @property
+    def payload(self) -> tuple[memoryview, ...]:
+        """What is behind the headers of a frame that is split; of any other, all of it.
+
+        Raises
+        ------
+        FrameReleased
+            If its memory went back to the card.
+
+        """
+        return self.segments[self.split:]
 
     @property
     def ip_checksum_ok(self) -> bool | None:
@@ -221,7 +251,9 @@ class Frame:
             raise FrameReleased(f"a frame of queue {self.queue} cannot be retained: its page went "
                                 f"back to the card; retain it inside the burst")
         if self._state is _State.LENT:
-            self._held = [self._owner.pool.hold(token) for token in self.tokens]
+            pools = [self._owner.pool_of(token) for token in self.tokens]
+            self._held = [(pool, pool.hold(token))
+                          for pool, token in zip(pools, self.tokens, strict=True)]
             self._owner.stats.retained += 1
             self._state = _State.RETAINED
         return self
@@ -243,8 +275,8 @@ class Frame:
         self._owner.give_back(self.tokens)
         if retained:
             self._owner.stats.retained -= 1
-            for page in self._held:
-                self._owner.pool.let_go(page)
+            for pool, page in self._held:
+                pool.let_go(page)
 
     def invalidate(self) -> None:
         """Make the views unusable, without telling the card."""

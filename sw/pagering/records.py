@@ -20,6 +20,7 @@ __all__ = [
     "PAGE_MASK",
     "PHASE_BYTE",
     "PHASE_SHIFT",
+    "SPLIT",
     "START",
     "VLAN",
     "WINDOW_WORDS",
@@ -37,8 +38,8 @@ COMPLETION = struct.Struct(
 EXTENSION = struct.Struct(
     "<" + "".join(_FORMATS[f.width] for f in abi.EXTENSION.fields.values()))
 """Time in two words, token of the headers, VLAN tag, mark."""
-START, END, WRITE_ERROR, VLAN = (
-    _FIELDS[name].mask >> _FLAGS_LSB for name in ("start", "end", "write_error", "vlan"))
+START, END, WRITE_ERROR, VLAN, SPLIT = (
+    _FIELDS[name].mask >> _FLAGS_LSB for name in ("start", "end", "write_error", "vlan", "split"))
 FLAGS = {name: (field.lsb - _FLAGS_LSB, (1 << field.width) - 1)
          for name, field in _FIELDS.items() if field.lsb >= _FLAGS_LSB}
 """Of each field of the word of flags, how far to shift it down and what to keep of it then."""

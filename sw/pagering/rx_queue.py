@@ -7,7 +7,8 @@ and one write of CONSUMED.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,12 +22,14 @@ from pagering.records import (
     END,
     EXTENSION,
     FIRST_LSB,
+    FLAGS,
     INDEX_MASK,
     LAST_LSB,
     PAGE_LSB,
     PAGE_MASK,
     PHASE_BYTE,
     PHASE_SHIFT,
+    SPLIT,
     START,
     VLAN,
     WINDOW_WORDS,
@@ -37,6 +40,7 @@ from pagering.records import (
 if TYPE_CHECKING:
     from pagering.card import Card
     from pagering.card_pool import CardPool
+    from pagering.header_split import HeaderSplit
 
 __all__ = ["QueueStats", "RxQueue"]
 
@@ -69,6 +73,10 @@ class RxQueue:
         Most pages it may hold; None for no limit.
     extended
         Whether its completions are extended ones.
+    split
+        Where headers go, if they go apart.
+    hold
+        Whether a frame that finds no memory waits.
 
     Raises
     ------
@@ -78,9 +86,13 @@ class RxQueue:
     """
 
     def __init__(self, card: Card, index: int, pool: CardPool, ring_entries: int,
-                 quota: int | None, extended: bool = False) -> None:
+                 quota: int | None, extended: bool = False, split: HeaderSplit | None = None,
+                 hold: bool = False) -> None:
         self.index = index
         self.pool = pool
+        self.pools = (pool, split.pool) if split else (pool,)
+        """All that it draws from."""
+        self._split = split
         self.extended = extended
         self.stats = QueueStats()
         self.closed = False
@@ -101,6 +113,7 @@ class RxQueue:
         try:
             self._describe_ring()
             self._set_limits(quota)
+            self._registers.POLICY.write(hold=int(hold))
             self._enable()
         except BaseException:
             self._memory.free()
@@ -119,6 +132,10 @@ class RxQueue:
         self._registers.RING_HIGH.write(address=address >> 32)
         self._registers.RING_SIZE.write(log2=self._log2)
         self._registers.FORMAT.write(extended=int(self.extended))
+        split = self._split
+        self._registers.HEADER_SPLIT.write(
+            enable=int(split is not None), pool=split.pool.index if split else 0,
+            threshold=split.threshold if split else 0)
 
     def _set_limits(self, quota: int | None) -> None:
         self._registers.POOL.write(index=self.pool.index)
@@ -201,10 +218,10 @@ class RxQueue:
         """Read whole frames; written for speed, everything that it needs in local names."""
         frames: list[Frame] = []
         ring, log2, head, partial = self._ring, self._log2, self._head, self._partial
-        unpack, views = COMPLETION.unpack_from, self.pool.views
+        unpack, views = COMPLETION.unpack_from, self._views()
         slot_mask, chunks, chunk_bytes = (1 << log2) - 1, self._chunks, self._chunk_bytes
         stride, lead = self._stride, self._lead
-        new_pages = 0
+        new_pages: list[int] = []
         while len(frames) < max_frames:
             at = (head & slot_mask) * stride + lead
             if ring[at + PHASE_BYTE] >> PHASE_SHIFT & 1 == head >> log2 & 1:
@@ -221,10 +238,13 @@ class RxQueue:
                 raise CardError(self._complaint(token, length))
             head = self._head = head + 1 & INDEX_MASK
             # A page is new when its first chunk is: that is what the page pool counts.
-            new_pages += not first
+            if not first:
+                new_pages.append(token)
             piece = (page, first * chunk_bytes, first * chunk_bytes + length)
             more = self._more(at, flags) if lead else None
-            if flags & START and flags & END:
+            if flags & SPLIT:
+                partial.append((*self._headers(at, flags), flags, hash_value, checksum, more))
+            elif flags & START and flags & END:
                 frames.append(Frame(self, (token,), (piece,), length, flags, hash_value, checksum,
                                     more))
                 continue
@@ -239,11 +259,36 @@ class RxQueue:
         low, high, _, tci, mark = EXTENSION.unpack_from(self._ring, at - EXTENSION.size)
         return high << 32 | low, tci if flags & VLAN else None, mark
 
+    def _views(self) -> Mapping[int, memoryview]:
+        """Return the pages that a completion may name."""
+        return ChainMap(*(pool.views for pool in self.pools)) if self._split else self.pool.views
+
+    def _headers(self, at: int, flags: int) -> tuple[int, Piece]:
+        """Return token and place of the headers that the completion at ``at`` names."""
+        _, _, token, _, _ = EXTENSION.unpack_from(self._ring, at - EXTENSION.size)
+        shift, mask = FLAGS["header"]
+        length = flags >> shift & mask
+        page = self.pools[-1].views.get(token >> PAGE_LSB & PAGE_MASK)
+        first, last = token >> FIRST_LSB & CHUNK_MASK, token >> LAST_LSB & CHUNK_MASK
+        if (page is None or not first <= last < self._chunks
+                or not 0 < length <= (last - first + 1) * self._chunk_bytes):
+            raise CardError(f"the headers of completion {self._head - 1 & INDEX_MASK} of queue "
+                            f"{self.index} are said to be in no memory of pool "
+                            f"{self.pools[-1].index}; card or ring memory is corrupt: close the "
+                            f"queue and reset the card")
+        return token, (page, first * self._chunk_bytes, first * self._chunk_bytes + length)
+
+    def pool_of(self, token: int) -> CardPool:
+        """Return the pool that a token's page belongs to."""
+        page = token >> PAGE_LSB & PAGE_MASK
+        return next((pool for pool in self.pools if page in pool.views), self.pool)
+
     def _complaint(self, token: int, length: int) -> str:
         """Say what is wrong with the completion at the head."""
         first, last = token >> FIRST_LSB & CHUNK_MASK, token >> LAST_LSB & CHUNK_MASK
-        if token >> PAGE_LSB & PAGE_MASK not in self.pool.views:
-            wrong = f"names a page that is not of pool {self.pool.index}"
+        if token >> PAGE_LSB & PAGE_MASK not in self._views():
+            pools = " or ".join(str(pool.index) for pool in self.pools)
+            wrong = f"names a page that is not of pool {pools}"
         elif not first <= last < self._chunks:
             wrong = f"names chunks {first} to {last} of a page of {self._chunks}"
         elif not 0 < length <= (last - first + 1) * self._chunk_bytes:
@@ -262,9 +307,12 @@ class RxQueue:
         return Frame(self, tokens, pieces, length, flags[0] | failed * WRITE_ERROR, hashes[0],
                      checksums[0], more[0])
 
-    def _count(self, frames: list[Frame], new_pages: int) -> None:
-        if new_pages:
-            self.pool.note_served(new_pages)
+    def _count(self, frames: list[Frame], new_pages: list[int]) -> None:
+        if self._split:
+            for token in new_pages:
+                self.pool_of(token).note_served(1)
+        elif new_pages:
+            self.pool.note_served(len(new_pages))
         self.stats.frames += len(frames)
         self.stats.bytes += sum([frame.length for frame in frames])
         self.stats.segments += sum([len(frame.tokens) for frame in frames])
@@ -285,8 +333,10 @@ class RxQueue:
         The run goes on where the last one ended, so that a write-combining buffer never sees the
         same word twice in a row; it wraps at the end of the window.
         """
-        if self.pool.closed:
-            return  # the pool was retired: the card knows these pages no more
+        if any(pool.closed for pool in self.pools):
+            # A pool that was retired: the card knows its pages no more.
+            tokens = [token for token in tokens
+                      if any(token >> PAGE_LSB & PAGE_MASK in pool.views for pool in self.pools)]
         rest = merge(tokens)
         self.stats.returns += len(rest)
         while rest:

@@ -64,8 +64,10 @@ class Completion:
 class HostQueue:
     """The host's side of one queue."""
 
-    def __init__(self, rig: Rig, index: int, pool: int, log2: int, extended: bool) -> None:
+    def __init__(self, rig: Rig, index: int, pool: int, log2: int, extended: bool,
+                 split: dict[str, int] | None = None) -> None:
         self.rig, self.index, self.pool, self.log2 = rig, index, pool, log2
+        self.split = split
         self.lead = abi.EXTENSION_BYTES if extended else 0
         self.stride = self.lead + abi.COMPLETION_BYTES
         self.ring: DmaBlock = rig.bench.memory.allocate(self.stride << log2)
@@ -75,7 +77,7 @@ class HostQueue:
         self.errors: list[bool] = []
         """For each frame, whether it was marked as badly written."""
         self.facts: list[dict[str, int]] = []
-        """For each frame, all fields of its last completion."""
+        """For each frame, all fields of its first completion."""
         self.outstanding: list[int] = []
         """Tokens received and not returned."""
         self.extensions: list[dict[str, int]] = []
@@ -93,6 +95,8 @@ class HostQueue:
         await rig.write(abi.QUEUE, "RING_HIGH", index, address=address >> 32)
         await rig.write(abi.QUEUE, "RING_SIZE", index, log2=self.log2)
         await rig.write(abi.QUEUE, "FORMAT", index, extended=int(self.lead > 0))
+        await rig.write(abi.QUEUE, "HEADER_SPLIT", index,
+                        **({"enable": 1, **self.split} if self.split else {}))
         await rig.write(abi.QUEUE, "CONTROL", index, enable=1)
 
     def poll(self, most: int = 1 << 17) -> list[Completion]:
@@ -108,19 +112,23 @@ class HostQueue:
             self.head = self.head + 1 & INDEX_MASK
             data = bytes(self.rig.memory_of(fields["token"])[:fields["length"]])
             assert len(data) == fields["length"], "the token names fewer bytes than the length"
+            if fields["split"]:
+                headers = abi.EXTENSION.unpack(word)["header_token"]
+                data = bytes(self.rig.memory_of(headers)[:fields["header"]]) + data
+                self.outstanding.append(headers)
             item = Completion(fields["token"], fields["length"], fields["start"], fields["end"],
                               fields["write_error"], fields["last_of_page"], data,
                               abi.EXTENSION.unpack(word) if self.lead else {})
             assert item.start == (not self._parts), "segments of a frame are out of order"
             if item.start:
                 self.extensions.append(item.extension)
+                self.facts.append(fields)
             else:
                 assert not any(item.extension.values()), "only the first segment tells more"
             self._parts.append(item)
             if item.end:
                 self.frames.append(b"".join(part.data for part in self._parts))
                 self.errors.append(any(part.write_error for part in self._parts))
-                self.facts.append(fields)
                 self._parts = []
             self.outstanding.append(item.token)
             found.append(item)
@@ -207,7 +215,7 @@ class Rig:
                 await self.register(slot, pool)
                 slot += 1
             await self.write(abi.POOL, "CONTROL", pool, enable=1, **control)
-        for index, pool in enumerate(queues or [0] * self.config.queues):
+        for index, pool in enumerate([0] * self.config.queues if queues is None else queues):
             await self.add_queue(index, pool, log2, extended)
         await self.write(abi.CARD, "CONTROL", receive=int(receive))
         await self.flush()
@@ -226,10 +234,11 @@ class Rig:
                 break
         return block
 
-    async def add_queue(self, index: int, pool: int = 0, log2: int = 8,
-                        extended: bool = False) -> HostQueue:
-        """Open and enable a queue."""
-        self.queues[index] = queue = HostQueue(self, index, pool, log2, extended)
+    async def add_queue(self, index: int, pool: int = 0, log2: int = 8, extended: bool = False,
+                        split: dict[str, int] | None = None) -> HostQueue:
+        """Open and enable a queue; ``split`` has fields of HEADER_SPLIT."""
+        self.queues[index] = queue = HostQueue(self, index, pool, log2,
+                                               extended or split is not None, split)
         await queue.enable()
         return queue
 

@@ -89,7 +89,12 @@ class Pair:
             await card(abi.QUEUE.address("RING_LOW", queue), memory.address & 0xFFFF_F000)
             await card(abi.QUEUE.address("RING_HIGH", queue), memory.address >> 32)
         await self.write(abi.QUEUE, "RING_SIZE", queue, log2=RING_LOG2)
-        await self.write(abi.QUEUE, "FORMAT", queue, extended=self.rng.randrange(2))
+        extended = self.rng.randrange(2)
+        await self.write(abi.QUEUE, "FORMAT", queue, extended=extended)
+        await self.write(abi.QUEUE, "HEADER_SPLIT", queue,
+                         enable=self.rng.random() < (0.6 if extended else 0.05),
+                         pool=self.rng.choice((pool, *range(self.cfg.pools))),
+                         threshold=self.rng.choice((0, 0, 0, 200, 65535)))
         await self.write(abi.QUEUE, "POOL", queue, index_=pool)
         await self.write(abi.QUEUE, "CONTROL", queue, enable=1)
 
@@ -107,8 +112,13 @@ class Pair:
             while self.heads[queue] != state.produced:
                 slot = self.heads[queue] & (1 << RING_LOG2) - 1
                 at = (slot + 1) * state.stride - abi.COMPLETION_BYTES
-                self.seen.append((queue, int.from_bytes(
-                    self.rings[queue][1].view[at:at + 4], "little")))
+                word = int.from_bytes(self.rings[queue][1].view[at:at + 16], "little")
+                fields = abi.COMPLETION.unpack(word)
+                self.seen.append((queue, fields["token"]))
+                if fields["split"]:
+                    before = self.rings[queue][1].view[at - abi.EXTENSION_BYTES:at]
+                    extension = abi.EXTENSION.unpack(int.from_bytes(before, "little"))
+                    self.seen.append((queue, extension["header_token"]))
                 self.heads[queue] = self.heads[queue] + 1 & (1 << abi.CONSUMER_BITS) - 1
 
     async def compare(self, what: str, whole: bool) -> None:
