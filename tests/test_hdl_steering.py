@@ -47,3 +47,16 @@ def test_the_turn_follows_a_smaller_last():
         turns += [(await get(ctx, dut.arrivals))["queue"] for _ in range(4)]
         assert turns == [0, 1, 2, 3, 4, 5, 6, 0, 1, 2]
     simulate(dut, bench)
+
+
+def test_a_frame_that_waits_keeps_its_queue():
+    dut = Steering()
+
+    async def bench(ctx):
+        ctx.set(dut.dissections.valid, 1)
+        ctx.set(dut.control, {"mode": SteeringMode.FIXED, "queue": 3})
+        await ctx.tick()
+        ctx.set(dut.control.queue, 5)
+        await ctx.tick().repeat(3)
+        assert [(await get(ctx, dut.arrivals))["queue"] for _ in range(2)] == [3, 5]
+    simulate(dut, bench, background=[rules(dut.arrivals)])

@@ -19,7 +19,7 @@ class Steering(wiring.Component):
     control : :py:`In(struct(abi.CARD["STEERING"]))`
     dissections : :py:`In(stream.Signature(Dissection))`
     arrivals : :py:`Out(stream.Signature(Arrival))`
-        In the same cycle.
+        In the same cycle. A frame that waits keeps its queue, whatever is written meanwhile.
     """
 
     control: In(struct(abi.CARD["STEERING"]))
@@ -29,14 +29,18 @@ class Steering(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         turn = Signal(6)
+        # The settings under which the frame that waits was offered.
+        control, offered, waits = (Signal.like(self.control), Signal.like(self.control), Signal())
         m.d.comb += [
             self.arrivals.valid.eq(self.dissections.valid),
             self.dissections.ready.eq(self.arrivals.ready),
             self.arrivals.p.length.eq(self.dissections.p.length),
             self.arrivals.p.facts.eq(self.dissections.p.facts),
-            self.arrivals.p.queue.eq(Mux(self.control.mode == abi.SteeringMode.ROUND_ROBIN, turn,
-                                         self.control.queue)),
+            control.eq(Mux(waits, offered, self.control)),
+            self.arrivals.p.queue.eq(Mux(control.mode == abi.SteeringMode.ROUND_ROBIN, turn,
+                                         control.queue)),
         ]
+        m.d.sync += [offered.eq(control), waits.eq(self.arrivals.valid & ~self.arrivals.ready)]
         with m.If(self.arrivals.valid & self.arrivals.ready):
-            m.d.sync += turn.eq(Mux(turn >= self.control.last, 0, turn + 1))
+            m.d.sync += turn.eq(Mux(turn >= control.last, 0, turn + 1))
         return m
