@@ -4,38 +4,32 @@ Frames come back to back for as long as a point is measured. The host polls all 
 shipped driver, compares every byte and returns what it took, so that returns are part of the load:
 before the first point every page has been used, and from then on none is new.
 
-How a figure is counted. The card writes completions in lines. The window of a point opens with the
-last beat of a line and closes with the last beat of a later one, at which the card is just as far
-ahead: as many bytes of frames are written whose completions are not. Between the two::
-
-    cycles per frame = cycles from last beat to last beat / completions written
-
-So the frames that a window counts were written inside it, every byte, and completed inside it, and
-the card can neither start early nor leave work for later. The wire holds frames back to back before
-the window, during it and after.
+How a figure is counted is in :mod:`pagering_tb.bench_meter`.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cocotb
+from cocotb.triggers import RisingEdge
 
-from pagering import Card, RxQueue, abi
+from pagering import Card, Frame, RxQueue, abi
 from pagering_hdl.config import CardConfig
 
 from .bench import BenchOptions, CardBench, limit_wall_time
+from .bench_meter import Meter
 from .conservation import check_frames, check_pages, read_levels
 from .scoreboard import Scoreboard, round_robin
-from .sim_bench import JOB_VARIABLE
+from .sim_bench import JOB_VARIABLE, Point
 from .write_port import Burst
 
-__all__ = ["Meter", "PointRun", "run"]
+__all__ = ["PointRun", "run"]
 
 _PAGES_PER_POOL = 64
 """Few, so that they go round often; many more than are under way at any time."""
@@ -45,65 +39,6 @@ _BURST_FRAMES = 64
 _WARM_FRAMES = 128
 _WARM_LATENCIES = 4
 """Frames and memory latencies that pass before a window opens."""
-_WINDOWS_MAX = 4
-"""A window that has grown so many times too long ends as it is; its row fails by its bytes."""
-
-
-@dataclass
-class Meter:
-    """Sees every burst, and takes one window."""
-
-    rings: Sequence[range]
-    """Addresses of the completion rings."""
-    frame_bytes: int
-    cycles_due: int
-    """Shortest window."""
-    opens_after: int = 0
-    """Completions before the window."""
-    opens_at: int = 0
-    """First cycle in which it may open."""
-    start: int = 0
-    end: int = 0
-    completions: int = 0
-    bursts: int = 0
-    bytes: int = 0
-    beats: int = 0
-    returns: int = 0
-
-    @property
-    def done(self) -> bool:
-        """Whether the window is closed."""
-        return self.end != 0
-
-    def see(self, burst: Burst, returns: int) -> None:
-        """Take note of a burst; ``returns`` is how many tokens the host has written so far."""
-        if self.done:
-            return
-        self.bursts += 1
-        self.bytes += burst.bytes
-        self.beats += burst.beats
-        if not any(burst.address in ring for ring in self.rings):
-            return
-        self.completions += burst.bytes // abi.COMPLETION_BYTES
-        ahead = self.bytes - self.completions * (self.frame_bytes + abi.COMPLETION_BYTES)
-        cycle = burst.last_cycle
-        if not self.start:
-            if self.completions >= self.opens_after and cycle >= self.opens_at:
-                self.start, self.returns = cycle, returns
-                self.completions = self.bursts = self.bytes = self.beats = 0
-            return
-        # Counted from the opening of the window on, ``ahead`` is 0 when it is what it was then.
-        late = cycle - self.start >= _WINDOWS_MAX * self.cycles_due
-        if cycle - self.start >= self.cycles_due and (ahead == 0 or late):
-            self.end, self.returns = cycle, returns - self.returns
-
-    def figures(self) -> dict[str, float]:
-        """Return what was found."""
-        cycles, frames = self.end - self.start, self.completions
-        return {"cycles": cycles, "frames": frames, "cycles_per_frame": cycles / frames,
-                "bursts_per_frame": self.bursts / frames,
-                "bus_bytes_per_frame": self.bytes / frames, "utilization": self.beats / cycles,
-                "returns_per_frame": self.returns / frames}
 
 
 class PointRun:
@@ -121,6 +56,7 @@ class PointRun:
         self.queues: list[RxQueue] = []
         self.rings: list[range] = []
         self.over = False
+        self.order = "fifo"
         self._serial = 0
         bench.board = Scoreboard(round_robin(bench.config.queues))
 
@@ -149,8 +85,20 @@ class PointRun:
                         bench.board.receive(queue.index, frame.tobytes())
                         if frame.write_error:
                             bench.board.problem("a frame is marked as badly written")
+                    self._return(list(burst))
             bench.sleep(_POLL_CYCLES)
             limit_wall_time()
+
+    def _return(self, frames: list[Frame]) -> None:
+        """Give frames back in another order than that of their coming; driver code."""
+        if self.order == "fifo":
+            return  # as the end of a burst does it
+        if self.order == "random":
+            self.bench.rng.shuffle(frames)
+        else:
+            frames.reverse()
+        for frame in frames:
+            frame.release()
 
     async def warm_up(self) -> None:
         """Use every page once."""
@@ -160,24 +108,55 @@ class PointRun:
         await self.bench.send(self._frame(takes_a_page) for _ in range(pages))
         await self.settle()
 
-    async def measure(self, frame_bytes: int, latency: int, cycles: int) -> dict[str, Any]:
+    async def measure(self, point: Point, cycles: int) -> dict[str, Any]:
         """Measure one point over at least so many cycles."""
-        bench = self.bench
-        bench.port.latency = latency
+        bench, latency = self.bench, point.latency
+        bench.port.latency, self.order = latency, point.order
         before = await self._losses()
-        meter = Meter(self.rings, frame_bytes, cycles, opens_after=_WARM_FRAMES,
+        meter = Meter(self.rings, cycles, opens_after=_WARM_FRAMES,
                       opens_at=bench.cycle + _WARM_LATENCIES * latency)
 
         def see(burst: Burst) -> None:
-            meter.see(burst, sum(queue.stats.returns for queue in self.queues))
+            meter.see(burst, self._completions(burst),
+                      sum(queue.stats.returns for queue in self.queues), bench.transport.writes)
         bench.port.on_burst = see
-        await bench.send(self._until(meter, frame_bytes))
+        await bench.send(self._until(meter, point.sizes))
         bench.port.on_burst = None
         await self.settle()
         after = await self._losses()
-        return {"frame_bytes": frame_bytes, "memory_latency": latency, **meter.figures(),
-                "lost": {name: count - before[name] for name, count in after.items()
-                         if count != before[name]}}
+        return {**meter.figures(), "lost": {
+            name: count - before[name] for name, count in after.items() if count != before[name]}}
+
+    async def delay(self, size: int, latency: int) -> dict[str, int]:
+        """Measure how long a frame alone takes, from last beat in to last beat out."""
+        bench, dut = self.bench, self.bench.dut
+        bench.port.latency = latency
+        out: list[int] = []
+
+        def see(burst: Burst) -> None:
+            if any(burst.address in ring for ring in self.rings):
+                out.append(burst.last_cycle)
+        bench.port.on_burst = see
+        sending = cocotb.start_soon(bench.send([self._frame(size)]))
+        edge = RisingEdge(dut.clk)
+        while True:
+            await edge
+            if int(dut.s_axis_rx_tvalid.value) and int(dut.s_axis_rx_tready.value) and int(
+                    dut.s_axis_rx_tlast.value):
+                break
+        last_in = bench.cycle
+        await sending
+        await self.settle()
+        bench.port.on_burst = None
+        return {"frame_bytes": size, "memory_latency": latency, "cycles": out[0] - last_in}
+
+    def _completions(self, burst: Burst) -> list[dict[str, int]]:
+        if not any(burst.address in ring for ring in self.rings):
+            return []
+        size = abi.COMPLETION_BYTES
+        line = self.bench.memory.view(burst.address, burst.bytes)
+        return [abi.COMPLETION.unpack(int.from_bytes(line[at:at + size], "little"))
+                for at in range(0, burst.bytes, size)]
 
     async def settle(self) -> None:
         """Wait until everything that was sent is with the host, and back."""
@@ -199,8 +178,10 @@ class PointRun:
         await bench.driver(self.card.close)
         return [*problems, *bench.problems()]
 
-    def _until(self, meter: Meter, size: int) -> Iterator[bytes]:
-        while not meter.done:
+    def _until(self, meter: Meter, sizes: Sequence[int]) -> Iterator[bytes]:
+        for size in itertools.cycle(sizes):
+            if meter.done:
+                return
             yield self._frame(size)
 
     def _frame(self, size: int) -> bytes:
@@ -221,10 +202,12 @@ async def run(dut: Any) -> None:
     await bench.driver(points.open)
     host = cocotb.start_soon(bench.driver(points.host))
     await points.warm_up()
-    rows = [await points.measure(frame_bytes, latency, job["cycles"])
-            for frame_bytes, latency in job["points"]]
+    todo = [Point(**{**point, "sizes": tuple(point["sizes"])}) for point in job["points"]]
+    delays = [await points.delay(64, latency) for latency in sorted({
+        point.latency for point in todo})] if job["unloaded"] else []
+    rows = [await points.measure(point, job["cycles"]) for point in todo]
     points.over = True
     await host
     problems = await points.close()
-    Path(job["result"]).write_text(json.dumps({"rows": rows, "problems": problems}),
-                                   encoding="utf-8")
+    Path(job["result"]).write_text(json.dumps({"rows": rows, "delays": delays,
+                                               "problems": problems}), encoding="utf-8")

@@ -1,7 +1,8 @@
 """``pagering bench``: cycles per frame for each frame size and memory latency, beside the ideal.
 
-This is the half that runs in the user's process: what is measured, the runs side by side, the bar,
-the table and the JSON. How a cycle is counted is in :mod:`pagering_tb.bench_main`.
+This is the half that runs in the user's process: what is measured, the runs side by side, the bars,
+the table and the JSON. How a cycle is counted is in :mod:`pagering_tb.bench_meter`, what the host
+bus carries for a frame in :mod:`pagering_tb.bench_model`.
 
 The ideal is what the bus alone takes: a frame's beats and its 16-byte completion's. Completions
 leave four at a time, so on a wide bus one takes a part of a beat.
@@ -19,26 +20,45 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-from pagering import abi
 from pagering.errors import PageringError
 from pagering_hdl.config import CardConfig
 
+from .bench_model import LinkModel, ideal
+from .bench_table import latency_table, throughput_table
 from .runner import build, simulate
 
-__all__ = ["BAR", "JOB_VARIABLE", "PLAN", "QUICK_PLAN", "Job", "Row", "ideal", "judge", "measure",
-           "run"]
+__all__ = ["IMIX", "JOB_VARIABLE", "PLAN", "QUICK_PLAN", "Delay", "Job", "Point", "Row", "bar",
+           "judge", "judge_delay", "measure", "run"]
 
 JOB_VARIABLE = "PAGERING_BENCH_JOB"
 """Names the file that tells the simulation what to measure."""
-BAR = 1.05
-"""Most that a row with a bar may take, as a multiple of the ideal."""
-_WALL_LIMIT_S = 300
-_SIZES = (64, 128, 256, 512, 1024, 1518)
+IMIX = (64, 594, 64, 64, 594, 64, 1518, 64, 594, 64, 594, 64)
+"""Frame sizes 7:4:1, in a sequence that repeats."""
+UNLOADED_CYCLES = 20
+"""From the last beat in to the completion, at 64 bits, beyond the memory's latency."""
+_WALL_LIMIT_S = 600
+_SIZES = (64, 128, 256, 512, 1024, 1518, 9018)
+_LATENCIES = (4, 64, 250)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measurement."""
+
+    sizes: tuple[int, ...]
+    """Of frames, in turn."""
+    latency: int
+    """Cycles that the memory takes to answer a write."""
+    order: str = "fifo"
+    """In which the host returns what it took: fifo, lifo or random."""
+
+    @property
+    def traffic(self) -> str:
+        """What the frames are, in a word."""
+        return "IMIX" if self.sizes == IMIX else "/".join(map(str, self.sizes))
 
 
 @dataclass(frozen=True)
@@ -46,11 +66,13 @@ class Job:
     """One simulation: a card, and the points to measure with it."""
 
     config: CardConfig
-    points: tuple[tuple[int, int], ...]
-    """Frame size and memory latency of each."""
-    bar: float | None = None
+    points: tuple[Point, ...]
+    bars: bool = True
+    """Whether a point that misses its bar is a failure."""
     cycles: int = 20_000
     """Shortest window of a point."""
+    unloaded: bool = False
+    """Measure how long one frame alone takes, too."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +82,8 @@ class Row:
     bus_bits: int
     queues: int
     chunk_bytes: int
-    frame_bytes: int
+    traffic: str
+    order: str
     memory_latency: int
     cycles_per_frame: float
     ideal: float
@@ -69,6 +92,14 @@ class Row:
     ok: bool
     bursts_per_frame: float
     bus_bytes_per_frame: float
+    link_up_per_frame: float
+    """Bytes on the link to the host for a frame, headers of packets included."""
+    link_up_model: float
+    link_down_per_frame: float
+    """The same from the host: returned tokens, and how far it has read."""
+    link_down_model: float
+    explained: str
+    """Where they differ, why."""
     returns_per_frame: float
     utilization: float
     """Share of the window's cycles in which a beat was written."""
@@ -77,47 +108,97 @@ class Row:
     problems: list[str] = field(default_factory=list)
 
 
-def _jobs(sizes: Sequence[int], wide_sizes: Sequence[int], cycles: int) -> tuple[Job, ...]:
+@dataclass(frozen=True)
+class Delay:
+    """How long one frame alone takes from its last beat in to its completion's last beat out."""
+
+    bus_bits: int
+    frame_bytes: int
+    memory_latency: int
+    cycles: int
+    bar: int | None
+    ok: bool
+
+
+def bar(bus_bits: int, point: Point) -> float:
+    """Return the most that a point may take, as a multiple of the ideal."""
+    if bus_bits <= 128:
+        return 1.02
+    if bus_bits == 256:
+        return 1.05
+    return 1.05 if min(point.sizes) >= 256 else 1.25
+
+
+def _points(latencies: Sequence[int] = _LATENCIES) -> tuple[Point, ...]:
+    return tuple(Point(sizes, latency) for latency in latencies
+                 for sizes in (*((size,) for size in _SIZES), IMIX))
+
+
+def _packed(bits: int) -> int:
+    """Return the chunk size that small frames are measured with: wide buses pack them in pages."""
+    return 64 if bits >= 256 else 4096
+
+
+def _plan() -> tuple[Job, ...]:
     """Return all jobs, the longest first."""
     return (
-        *(Job(CardConfig(), tuple((size, latency) for size in sizes), BAR, cycles)
-          for latency in (4, 64, 250)),
-        *(Job(CardConfig(chunk_bytes=chunk), ((64, 64),), None, cycles) for chunk in (64, 256)),
-        *(Job(CardConfig(bus_bits=bits), tuple((size, 64) for size in wide_sizes), None, cycles)
-          for bits in (128, 256, 512)),
+        *(Job(CardConfig(bus_bits=bits, chunk_bytes=_packed(bits)), _points((latency,)),
+              unloaded=True)
+          for bits in (64, 128, 256, 512) for latency in _LATENCIES),
+        *(Job(CardConfig(bus_bits=bits, queues=8, chunk_bytes=_packed(bits)), tuple(
+            Point((64,), 64, order) for order in ("random", "lifo", "fifo")))
+          for bits in (64, 128, 256, 512)),
+        *(Job(CardConfig(chunk_bytes=chunk), (Point((64,), 64),)) for chunk in (64, 256)),
     )
 
 
-PLAN = _jobs(_SIZES, (64, 256, 1518), 20_000)
-QUICK_PLAN = _jobs((64, 1518), (64,), 5_000)
+PLAN = _plan()
+QUICK_PLAN = (
+    *(Job(CardConfig(), (Point((64,), latency), Point((1518,), latency)), cycles=5_000,
+          unloaded=True) for latency in _LATENCIES),
+    *(Job(CardConfig(bus_bits=bits, chunk_bytes=_packed(bits)), (Point((64,), 64),), cycles=5_000)
+      for bits in (128, 256, 512)),
+)
 
 
-def ideal(frame_bytes: int, bus_bits: int) -> float:
-    """Return the cycles that the bus needs for a frame and its completion."""
-    width = bus_bits // 8
-    return -(-frame_bytes // width) + abi.COMPLETION_BYTES / width
-
-
-def judge(job: Job, measured: Mapping[str, Any], problems: Sequence[str] = ()) -> Row:
+def judge(job: Job, point: Point, measured: Mapping[str, Any], problems: Sequence[str] = ()
+          ) -> Row:
     """Turn what was measured at a point into its row."""
-    config, frame_bytes = job.config, measured["frame_bytes"]
-    best = ideal(frame_bytes, config.bus_bits)
+    config = job.config
+    best = ideal(point.sizes, config.bus_bits)
     ratio = measured["cycles_per_frame"] / best
     wrong = [*problems, *(f"{count} {name}" for name, count in measured["lost"].items())]
-    due = frame_bytes + abi.COMPLETION_BYTES
-    if measured["bus_bytes_per_frame"] != due:
+    link = LinkModel(config, point.sizes)
+    if abs(measured["bus_bytes_per_frame"] - link.payload) > link.tolerance:
         wrong.append(f"{measured['bus_bytes_per_frame']:.2f} bytes on the bus for each frame "
-                     f"instead of {due}")
+                     f"instead of {link.payload:g}")
+    limit = bar(config.bus_bits, point) if job.bars else None
+    shown = {name: value if isinstance(value, int) else round(value, 4)
+             for name, value in measured.items()
+             if name in {item.name for item in dataclasses.fields(Row)}}
     return Row(
         bus_bits=config.bus_bits, queues=config.queues, chunk_bytes=config.chunk_bytes,
-        ideal=best, ratio=round(ratio, 4), bar=job.bar, problems=wrong,
-        ok=not wrong and (job.bar is None or ratio <= job.bar),
-        **{name: value if isinstance(value, int) else round(value, 4)
-           for name, value in measured.items() if name != "lost"})
+        traffic=point.traffic, order=point.order, memory_latency=point.latency, ideal=best,
+        ratio=round(ratio, 4), bar=limit, problems=wrong,
+        ok=not wrong and (limit is None or ratio <= limit),
+        link_up_model=round(link.up, 4), link_down_model=round(link.down, 4),
+        link_up_per_frame=round(link.up_measured(measured), 4),
+        link_down_per_frame=round(link.down_measured(measured), 4),
+        explained=link.explain(measured), **shown)
 
 
-def measure(job: Job, log: Path) -> list[Row]:
+def judge_delay(job: Job, measured: Mapping[str, Any]) -> Delay:
+    """Turn the delay of a frame alone into its row."""
+    cycles, latency = measured["cycles"], measured["memory_latency"]
+    limit = UNLOADED_CYCLES + latency if job.config.bus_bits == 64 else None
+    return Delay(job.config.bus_bits, measured["frame_bytes"], latency, cycles, limit,
+                 limit is None or cycles <= limit)
+
+
+def measure(job: Job, log: Path) -> Mapping[str, Any]:
     """Build the card and measure its points, in this process.
+
+    Return ``rows``, ``delays`` and ``problems``.
 
     Raises
     ------
@@ -128,20 +209,21 @@ def measure(job: Job, log: Path) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="pagering-bench-") as scratch:
         told, result = (Path(scratch) / name for name in ("job.json", "result.json"))
         told.write_text(json.dumps({
-            "config": dataclasses.asdict(job.config), "points": job.points,
-            "cycles": job.cycles, "result": str(result)}), encoding="utf-8")
+            "config": dataclasses.asdict(job.config), "cycles": job.cycles,
+            "points": [dataclasses.asdict(point) for point in job.points],
+            "unloaded": job.unloaded, "result": str(result)}), encoding="utf-8")
         outcome = simulate(where, "pagering_tb.bench_main", run_dir=Path(scratch), extra={
             JOB_VARIABLE: str(told), "PAGERING_WALL_LIMIT": str(_WALL_LIMIT_S)})
         if not outcome.ok:
             log.write_bytes(outcome.log.read_bytes() if outcome.log.exists() else b"")
             dataclasses.replace(outcome, log=log).check()
-        found = json.loads(result.read_text(encoding="utf-8"))
-    return [judge(job, measured, found["problems"]) for measured in found["rows"]]
+        found: Mapping[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+    return found
 
 
 def run(path: Path, quick: bool = False, plan: Sequence[Job] | None = None,
         console: Console | None = None, workers: int | None = None) -> int:
-    """Measure everything, print the table, write the JSON; return 1 if a row is not ok, else 0.
+    """Measure everything, print the tables, write the JSON; return 1 if a row is not ok, else 0.
 
     Raises
     ------
@@ -162,44 +244,31 @@ def run(path: Path, quick: bool = False, plan: Sequence[Job] | None = None,
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    rows = [row for job in running for row in job.result()]
-    _write(path, rows)
-    console.print(_table(rows))
+    found = [task.result() for task in running]
+    rows = [judge(job, point, measured, all_["problems"])
+            for job, all_ in zip(plan, found, strict=True)
+            for point, measured in zip(job.points, all_["rows"], strict=True)]
+    delays = [judge_delay(job, measured) for job, all_ in zip(plan, found, strict=True)
+              for measured in all_["delays"]]
+    _write(path, rows, delays)
+    console.print(throughput_table(rows))
+    if delays:
+        console.print(latency_table(delays))
     for row in rows:
         for problem in row.problems:
-            console.print(f"{row.bus_bits} bits, {row.frame_bytes} bytes, latency "
+            console.print(f"{row.bus_bits} bits, {row.traffic} bytes, latency "
                           f"{row.memory_latency}: {problem}", style="red", highlight=False)
     console.print(f"\nThe figures are in {path}", style="dim", highlight=False, soft_wrap=True)
-    return 0 if all(row.ok for row in rows) else 1
+    return 0 if all(row.ok for row in rows) and all(delay.ok for delay in delays) else 1
 
 
-def _write(path: Path, rows: Sequence[Row]) -> None:
+def _write(path: Path, rows: Sequence[Row], delays: Sequence[Delay] = ()) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps([dataclasses.asdict(row) for row in rows], indent=1) + "\n",
-                        encoding="utf-8")
+        path.write_text(json.dumps([
+            *({"kind": "throughput", **dataclasses.asdict(row)} for row in rows),
+            *({"kind": "latency", **dataclasses.asdict(delay)} for delay in delays)], indent=1)
+            + "\n", encoding="utf-8")
     except OSError as error:
         raise PageringError(f"{path} cannot be written: {error.strerror}; choose another place "
                             f"with --output") from error
-
-
-def _table(rows: Sequence[Row]) -> Table:
-    table = Table(title="Cycles per frame, completions and page returns included",
-                  caption="bursts, bytes and returns: per frame", box=box.SIMPLE_HEAD,
-                  padding=0)
-    for name in ("bus", "chunk", "frame", "latency", "cycles", "ideal", "ratio", "bar", "",
-                 "bursts", "bytes", "returns"):
-        table.add_column(name, justify="right", no_wrap=True)
-    before = None
-    for row in rows:
-        group = (row.bus_bits, row.chunk_bytes, row.memory_latency)
-        if before is not None and group != before:
-            table.add_section()
-        before = group
-        verdict = "[red]no[/]" if not row.ok else "[green]ok[/]" if row.bar else ""
-        table.add_row(
-            str(row.bus_bits), str(row.chunk_bytes), str(row.frame_bytes), str(row.memory_latency),
-            f"{row.cycles_per_frame:.2f}", f"{row.ideal:g}", f"{row.ratio:.3f}",
-            f"{row.bar:g}" if row.bar else "", verdict, f"{row.bursts_per_frame:.2f}",
-            f"{row.bus_bytes_per_frame:.1f}", f"{row.returns_per_frame:.2f}")
-    return table
