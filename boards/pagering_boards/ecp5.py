@@ -145,7 +145,8 @@ def _run(folder: Path, module: str, function: str, arguments: Sequence[str]) -> 
     done = subprocess.run([sys.executable, "-c", program, *arguments], cwd=folder, check=False,
                           capture_output=True, text=True, errors="replace")
     if done.returncode:
-        errors = [line for line in f"{done.stdout}\n{done.stderr}".splitlines()
-                  if line.startswith("ERROR")]
-        said = errors[0].removeprefix("ERROR:").strip() if errors else "it did not say why"
-        raise ToolError(f"{_PACKAGES[module]} failed: {said}")
+        lines = [line for line in f"{done.stdout}\n{done.stderr}".splitlines() if line.strip()]
+        errors = [line for line in lines if line.startswith("ERROR")]
+        last = [f"exit status {done.returncode}", *lines][-1]
+        said = errors[0].removeprefix("ERROR:") if errors else last
+        raise ToolError(f"{_PACKAGES[module]} failed: {said.strip()}")
