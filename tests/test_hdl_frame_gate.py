@@ -94,8 +94,12 @@ def test_counts_every_keep(holes):
         ctx.set(dut.frames.tvalid, 1)
         for keep in keeps:
             ctx.set(dut.frames.tkeep, keep)
+            data = rng.randbytes(8)
+            ctx.set(dut.frames.tdata, int.from_bytes(data, "little"))
             await ctx.tick()
             beat = ctx.get(dut.o.payload)
+            assert beat.data.to_bytes(8, "little") == bytes(
+                byte if keep >> lane & 1 else 0 for lane, byte in enumerate(data))
             assert beat.bytes == keep.bit_count()
             assert beat.hole == holes
             assert beat.full == (keep == 255)

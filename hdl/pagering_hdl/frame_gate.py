@@ -1,6 +1,6 @@
 """Where a frame enters the card and is judged: whole and good, or dropped under one cause."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,8 +15,9 @@ __all__ = ["Beat", "BeatCounter", "FrameGate"]
 class Beat(data.StructLayout):
     """A beat of the receive stream whose byte count is known.
 
-    Members: ``data``; ``bytes``, valid bytes from lane 0; ``hole``, a byte is missing below the
-    last one; ``full``, no byte is missing; ``last``; ``bad``, only meaningful with ``last``.
+    Members: ``data``, zero where there is no byte; ``bytes``, valid bytes from lane 0; ``hole``, a
+    byte is missing below the last one; ``full``, no byte is missing; ``last``; ``bad``, only
+    meaningful with ``last``.
     """
 
     def __init__(self, bits):
@@ -51,7 +52,8 @@ class BeatCounter(wiring.Component):
         with m.If(self.frames.tready):
             m.d.sync += [
                 valid.eq(self.frames.tvalid),
-                beat.data.eq(self.frames.tdata),
+                beat.data.eq(Cat(Mux(keep[lane], self.frames.tdata.word_select(lane, 8), 0)
+                                 for lane in range(len(keep)))),
                 beat.bytes.eq(sum(keep)),
                 # A run of ones from lane 0 plus one has no bit in common with itself.
                 beat.hole.eq((keep & (keep + 1)[:len(keep)]).any()),
@@ -89,6 +91,7 @@ class FrameGate(wiring.Component):
     write : :py:`Out(1)`
         Put ``beat`` in the FIFO.
     beat : :py:`Out(bits)`
+        With zeros behind the frame's last byte.
     commit, rollback : :py:`Out(1)`
         At the last beat, with or after its write: keep the frame, or forget it.
     length : :py:`Out(14)`

@@ -1,6 +1,6 @@
 """The beats of frames as the parsers like them: in words of 8 bytes, the first byte on top."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -26,7 +26,7 @@ class Ending(data.Struct):
 
 
 class FrameWords(wiring.Component):
-    """Turns beats into words, with zeros behind the last byte of a frame; one cycle later.
+    """Turns beats into words; one cycle later.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class FrameWords(wiring.Component):
     -------
     write : :py:`In(1)`, beat : :py:`In(bits)`, length : :py:`In(14)`
     commit, rollback : :py:`In(1)`
-        As the packet FIFO sees them.
+        As the packet FIFO sees them; behind the last byte of a frame are zeros.
     time : :py:`In(64)`
         Sampled with the first beat.
     valid : :py:`Out(1)`, words : :py:`Out(words_of(bits))`
@@ -58,13 +58,9 @@ class FrameWords(wiring.Component):
         m = Module()
         lanes = self.bits // 8
         ends = self.commit | self.rollback
-        used = self.length[:(lanes - 1).bit_length()]
-        partial = self.commit & used.any()
-        # Cleared, not gated: the registers have a reset of their own.
-        masked = [Mux(partial & (used <= lane), 0, self.beat.word_select(lane, 8))
-                  for lane in range(lanes)]
+        bytes_ = [self.beat.word_select(lane, 8) for lane in range(lanes)]
         m.d.sync += [self.valid.eq(self.write), self.ended.eq(ends)]
-        m.d.sync += [word.eq(Cat(*reversed(masked[8 * at:8 * at + 8])))
+        m.d.sync += [word.eq(Cat(*reversed(bytes_[8 * at:8 * at + 8])))
                      for at, word in enumerate(self.words)]
         midframe, stamp = Signal(), Signal(64)
         m.d.sync += [midframe.eq((midframe | self.write) & ~ends),
