@@ -27,7 +27,8 @@
 =======================  =========================================================================
 
 The dissector is made of ``frame_words`` (beats to words), ``link_parser`` (Ethernet),
-``header_parser`` (IP and what it carries), ``header_bounds`` (what of it is whole),
+``header_parser`` (IP and what it carries, in a ``header_step`` for each word), ``header_bounds``
+(what of it is whole),
 ``checksummer``, and ``fact_finder``, which puts together what they found.
 
 Beside it: ``axi_lite`` and the ``*_registers`` (what the host reads and sets), ``region_loader``,

@@ -8,7 +8,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .frame_words import WORD_BITS
-from .header_parser import Regions
+from .header_step import Regions
 
 __all__ = ["Carried", "Checksummer", "LaneSummer"]
 
