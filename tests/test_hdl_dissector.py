@@ -91,6 +91,7 @@ def test_packets_whole_and_damaged(bits, seed):
     check(bits, [damaged(rng, frame) if rng.random() < 0.4 else frame for frame in frames], rng)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", BUS_WIDTHS)
 def test_every_length_of_a_packet_that_is_cut(bits):
     """A frame of each length, so that every header ends with the frame once, in every lane."""
@@ -108,6 +109,7 @@ def datagram(length):
                  / UDP(sport=0xFFFF, dport=0xFFFF) / Raw(b"\xff" * (length - 42)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [64, 512])
 def test_the_longest_frames(bits):
     """No sum may lose a carry: the most ones that there can be, in the longest frames."""
