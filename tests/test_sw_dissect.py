@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from packets import damaged, packet
 from pagering.abi import L3, L4
@@ -45,6 +47,16 @@ def test_damaged_packets(seed):
     rng = random.Random(seed)
     for _ in range(500):
         agree(damaged(rng, packet(rng, longest=300)))
+
+
+STARTS = [bytes.fromhex(start) for start in (
+    "0800", "0800 45", "0800 4500001c000000004011", "86dd", "86dd 600000000010 00",
+    "86dd 6000000000182c40", "0806", "8100 0001 0800 46", "88a8 0001 8100 0002 86dd 60")]
+
+
+@given(st.sampled_from(STARTS), st.binary(max_size=120))
+def test_garbage(start: bytes, rest: bytes) -> None:
+    agree(bytes(12) + start + rest)
 
 
 @pytest.mark.slow
