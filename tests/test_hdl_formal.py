@@ -16,7 +16,7 @@ from rich.console import Console
 from pagering.errors import PageringError
 from pagering_hdl.streams import StreamBuffer
 from pagering_tb.formal import campaign
-from pagering_tb.formal.contract import assert_outputs
+from pagering_tb.formal.contract import stands
 from pagering_tb.formal.mutant import Mutant
 from pagering_tb.formal.solver import Verdict, ask
 from pagering_tb.formal.specification import Specification
@@ -109,7 +109,7 @@ def test_what_is_not_reached_and_not_noticed_is_told():
 
 def test_a_mutant_whose_text_is_gone_says_so():
     gone = Mutant(StreamBuffer, "elaborate", "no such text", "nor this")
-    with pytest.raises(ValueError, match="has 0 times the text 'no such text'"), gone.applied():
+    with pytest.raises(PageringError, match="has 0 times the text 'no such text'"), gone.applied():
         pass
 
 
@@ -125,7 +125,7 @@ def test_answers_are_kept(tmp_path, monkeypatch):
 
     class Short(Forgets):
         def specify(self, m, dut):
-            assert_outputs(m, self.dut)
+            stands(m, self.dut.o, Assert)
             return {}
 
     first = ask(Short().convert(), steps=2)

@@ -51,6 +51,7 @@ class LineReader(wiring.Component):
     def __init__(self, config):
         self.config = config
         self.piece_bytes = min(config.bus_bytes, StoreWord.size // 8)
+        self.piece = Signal(Piece)
         super().__init__({
             "requests": In(stream.Signature(LineRequest)),
             "address": Out(StoreAddress), "read": Out(1), "stored": In(StoreWord),
@@ -66,7 +67,7 @@ class LineReader(wiring.Component):
         m.submodules.announced = announced = StreamRelay(LineJob)
         wiring.connect(m, wiring.flipped(self.beats), queue.o)
         wiring.connect(m, wiring.flipped(self.jobs), announced.o)
-        piece, moves = Signal(Piece), Signal()
+        piece, moves = self.piece, Signal()
         self._read(m, piece, moves)
         self._describe(m, piece, announced.i.p)
         pushes, line = Signal(), Signal()

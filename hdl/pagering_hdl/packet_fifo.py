@@ -45,6 +45,7 @@ class PacketFifo(wiring.Component):
         self.bits = bits
         self.depth = depth
         self.realign = realign
+        self.used, self.pending = Signal(range(depth + 1)), Signal(range(depth + 1))
         super().__init__({
             "room": Out(1), "write": In(1), "beat": In(bits),
             "commit": In(1), "rollback": In(1),
@@ -60,7 +61,7 @@ class PacketFifo(wiring.Component):
         m.submodules.reader = reader = PacketReader(self.bits, self.depth,
                                                       realign=self.realign)
         head, committed = Signal(range(self.depth)), Signal(range(self.depth))
-        used, pending = Signal(range(self.depth + 1)), Signal(range(self.depth + 1))
+        used, pending = self.used, self.pending
         m.d.comb += [
             self.room.eq(used != self.depth),
             into.en.eq(self.write), into.addr.eq(head), into.data.eq(self.beat),
@@ -81,4 +82,6 @@ class PacketFifo(wiring.Component):
                              - Mux(self.rollback, pending + written, 0))]
         m.d.sync += Assert(~self.write | (used != self.depth))
         m.d.sync += Assert(reader.freed + pending <= used)
+        m.d.sync += [Assert(head == (reader.address + used)[:len(head)]),
+                     Assert(head == (committed + pending)[:len(head)])]
         return m

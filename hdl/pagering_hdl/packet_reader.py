@@ -99,6 +99,7 @@ class PacketReader(wiring.Component):
     def __init__(self, bits, depth, *, realign=True):
         self.bits = bits
         self.realign = realign
+        self.sent = Signal(11)
         super().__init__({
             "commands": In(stream.Signature(ReadCommand)),
             "beats": Out(stream.Signature(bits)),
@@ -115,7 +116,7 @@ class PacketReader(wiring.Component):
         command, fetched = self.commands.p, buffer.i
         width = (self.bits // 8 - 1).bit_length()
         # Bytes that are used up of the beat that was read last; 0 is all of them.
-        used, sent = Signal(width), Signal(11)
+        used, sent = Signal(width), self.sent
         last, fresh, after = Signal(), Signal(), Signal(width + 1)
         m.d.comb += [
             last.eq(sent == command.last), after.eq(used + command.tail[:width] + 1),

@@ -80,5 +80,7 @@ class PageOpener(wiring.Component):
         ]
         wiring.connect(m, wiring.flipped(self.fresh), ready.o)
         m.d.sync += [Assert(~self.opened | (asked.o.valid & ready.i.ready)),
-                     Assert(~self.pages.valid | queues.o.valid)]
+                     Assert(~self.pages.valid | queues.o.valid),
+                     Assert((ahead <= AHEAD)
+                            & (ahead == queues.level + asked.level + ready.level))]
         return m

@@ -1,6 +1,6 @@
 """Puts the pages of a new region on its pool's ring, and takes those of a retired pool away."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Assert, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -76,7 +76,7 @@ class RegionLoader(wiring.Component):
             self.loading_slot.eq(command.slot),
             self.idle.eq(~self.commands.valid),
         ]
-        with m.FSM(name="loader"):
+        with m.FSM(name="loader") as loader:
             with m.State("Await command"):
                 m.d.sync += [place.eq(0), slot.eq(Mux(command.retire, 0, command.slot))]
                 with m.If(self.commands.valid):
@@ -120,4 +120,7 @@ class RegionLoader(wiring.Component):
                 with m.If(self.retire.ready):
                     m.d.comb += self.commands.ready.eq(1)
                     m.next = "Await command"
+        m.d.sync += Assert(loader.ongoing("Await command") | self.commands.valid)
+        m.d.sync += Assert(loader.ongoing("Await command") | loader.ongoing("Empty ring")
+                           | (slot < config.regions))
         return m

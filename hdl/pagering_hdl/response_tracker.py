@@ -52,6 +52,7 @@ class ResponseTracker(wiring.Component):
 
     def __init__(self, config):
         self.depth = config.in_flight
+        self.given = Signal(7)
         super().__init__({
             "tickets": In(stream.Signature(Ticket)),
             "pending": In(stream.Signature(Written)),
@@ -98,7 +99,7 @@ class ResponseTracker(wiring.Component):
 
     def _hand_out(self, m, pending, answers):
         """Give out the segments of an answer one by one."""
-        given, answer = Signal(7), answers.p
+        given, answer = self.given, answers.p
         last = given == answer.ends - 1
         m.d.comb += [
             self.written.valid.eq(pending.o.valid & answers.valid),

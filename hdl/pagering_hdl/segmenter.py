@@ -50,13 +50,14 @@ class Segmenter(wiring.Component):
 
     def __init__(self, config):
         self.config = config
+        self.page = Signal(3)
         super().__init__()
 
     def elaborate(self, platform):
         m = Module()
         grant, segment = self.grants.p, self.segments.p
         # Which of the first three are done; and the pages of the frame that are.
-        done, page = Signal(3), Signal(3)
+        done, page = Signal(3), self.page
         steps = (grant.close_headers, grant.split, grant.close_payload)
         left = [~done[n] & step for n, step in enumerate(steps)]
         carries = grant.kind == Kind.SEGMENT

@@ -43,7 +43,7 @@ class Outcome:
     def problems(self) -> Iterator[str]:
         """Say what is not as it must be."""
         kind, proof = self.kind, self.proof
-        if proof.counterexample is not None:
+        if proof.verdict is Verdict.FAILS and proof.counterexample is not None:
             yield proof.counterexample.sentence(kind.part, kind.promise)
         elif proof.verdict is not Verdict.PROVEN:
             yield (f"{kind.part}: {kind.name()} is not proven: no violation is known, but "
@@ -82,8 +82,9 @@ class Questions:
         self.kind = kind
         specification = kind()
         self.text = specification.convert()
-        self.proof = pool.submit(ask, self.text, steps=kind.steps, keep=keep)
-        search = functools.partial(ask, steps=kind.reach, from_reset=True, keep=keep)
+        self.proof = pool.submit(ask, self.text, steps=kind.steps, own=kind.own, keep=keep)
+        search = functools.partial(ask, steps=kind.reach, from_reset=True, own=kind.own,
+                                   keep=keep)
         self.covers = {goal: pool.submit(search, kind().convert(goal), goal=True)
                        for goal in specification.covers}
         self.mutants: dict[Mutant, Future[Answer]] = {}
@@ -94,8 +95,8 @@ class Questions:
     def outcome(self) -> Outcome:
         """Wait for all answers. A counterexample is sought anew, for answers are kept without."""
         found = self.proof.result()
-        if found.verdict is Verdict.FAILS and found.counterexample is None:
-            found = ask(self.text, steps=self.kind.steps, keep=False)
+        if found.verdict is not Verdict.PROVEN and found.counterexample is None:
+            found = ask(self.text, steps=self.kind.steps, own=self.kind.own, keep=False)
         return Outcome(self.kind, found,
                        {goal: asked.result() for goal, asked in self.covers.items()},
                        {mutant: asked.result() for mutant, asked in self.mutants.items()})

@@ -11,7 +11,7 @@ from rich.text import Text
 
 __all__ = ["Counterexample", "read_counterexample"]
 
-_VARIABLE = re.compile(r"\$var wire (\d+) (\w+) (\S+) \$end")
+_VARIABLE = re.compile(r"\$var wire (\d+) (\w+) (.+) \$end")
 _ASSERTION = re.compile(r'attribute \\src "([^"]*)"(?:\n +attribute .*)*\n +cell \$assert .*\n'
                         r" +connect \\A (\S+)\n +connect \\EN (\S+)\n")
 

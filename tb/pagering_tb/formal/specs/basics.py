@@ -7,9 +7,9 @@ from typing import Any
 from amaranth.hdl import Assert, Signal
 
 from pagering_hdl.streams import StreamBuffer, StreamQueue
-from pagering_tb.formal.contract import assert_outputs, assume_inputs
+from pagering_tb.formal.contract import assume_inputs, stands
 from pagering_tb.formal.mutant import Mutant
-from pagering_tb.formal.specification import Specification
+from pagering_tb.formal.specification import Specification, contents
 
 __all__ = ["BufferKeepsOrder", "QueueKeepsOrder"]
 
@@ -32,7 +32,7 @@ class BufferKeepsOrder(Specification):
     def specify(self, m: Any, dut: Any) -> dict[str, Any]:
         i, o = self.dut.i, self.dut.o
         assume_inputs(m, self.dut)
-        offers = assert_outputs(m, self.dut)
+        waits = stands(m, o, Assert, "o")
         inside, taken = Signal(2), Signal(4)
         m.d.sync += inside.eq(inside + (i.valid & i.ready) - (o.valid & o.ready))
         with m.If(i.valid & i.ready):
@@ -40,13 +40,13 @@ class BufferKeepsOrder(Specification):
         m.d.comb += Assert(inside == o.valid)
         with m.If(o.valid):
             m.d.comb += Assert(o.payload == taken)
-        return {"an offer waits and another comes": offers["o"] & i.valid}
+        return {"an offer waits and another comes": waits & i.valid}
 
 
 class QueueKeepsOrder(Specification):
     """One payload, whichever, is watched from its going in to its coming out.
 
-    The FIFO states how its level and its pointers go together; that is proved as well.
+    What the FIFO states about its level and its pointers is proved as well.
     """
 
     part = "streams"
@@ -54,6 +54,7 @@ class QueueKeepsOrder(Specification):
     steps = 3
     mutants = (
         Mutant(StreamQueue, "elaborate", "storage.w_en.eq(self.i.valid)", "storage.w_en.eq(1)"),
+        Mutant(StreamQueue, "elaborate", "eq(storage.r_data)", "eq(self.i.payload)"),
         Mutant(StreamQueue, "elaborate", "storage.r_en.eq(self.o.ready)",
                "storage.r_en.eq(self.o.ready | self.i.valid)"),
     )
@@ -66,10 +67,25 @@ class QueueKeepsOrder(Specification):
     def specify(self, m: Any, dut: Any) -> dict[str, Any]:
         i, o = self.dut.i, self.dut.o
         assume_inputs(m, self.dut)
-        offers = assert_outputs(m, self.dut)
+        waits = stands(m, o, Assert, "o")
         goes_in, goes_out = i.valid & i.ready, o.valid & o.ready
         level = Signal(range(self.DEPTH + 1))
         m.d.sync += level.eq(level + goes_in - goes_out)
         m.d.comb += [Assert(level == self.dut.level), Assert(o.valid == (level != 0)),
                      Assert(i.ready == (level != self.DEPTH))]
-        return {"full": ~i.ready & offers["o"], "empty again": (level == 0) & goes_in}
+        # The one that is watched, how many are before it, and what it is.
+        watch, inside = self.constant(m, 3, "watch"), Signal()
+        before, payload, came = Signal(range(self.DEPTH)), Signal(2), Signal(3)
+        m.d.sync += came.eq(came + goes_in)
+        with m.If(goes_in & (came == watch) & ~inside):
+            m.d.sync += [inside.eq(1), payload.eq(i.payload), before.eq(level - goes_out)]
+        with m.Elif(inside & goes_out):
+            m.d.sync += [inside.eq(before != 0), before.eq(before - 1)]
+        stored_now = contents(m, self.dut)
+        with m.If(inside):
+            m.d.comb += Assert(before < level)
+            with m.If(before == 0):
+                m.d.comb += Assert(o.payload == payload)
+            for place, (taken, stored) in enumerate(stored_now):
+                m.d.comb += Assert(~taken | (before != place) | (stored == payload))
+        return {"full": ~i.ready & waits, "empty again": (level == 0) & goes_in}

@@ -9,11 +9,12 @@ from amaranth.hdl import Assert, Assume, Mux, Signal
 from pagering_hdl.burst_merger import BurstMerger
 from pagering_hdl.burst_splitter import BurstSplitter
 from pagering_hdl.layouts import Kind, LineJob
+from pagering_hdl.response_tracker import ResponseTracker
 from pagering_tb.formal.contract import assume_inputs
 from pagering_tb.formal.mutant import Mutant
-from pagering_tb.formal.specification import Specification, small
+from pagering_tb.formal.specification import Specification, contents, small
 
-__all__ = ["BurstsAreWhole", "BurstsStayInside"]
+__all__ = ["BurstsAreWhole", "BurstsStayInside", "NothingIsEarly"]
 
 
 class BurstsStayInside(Specification):
@@ -149,3 +150,71 @@ class BurstsAreWhole(Specification):
                 Assert(part.bursts.valid & part.tickets.valid), Assert(ticket.ends == ends),
             ]
         return {"a burst of three parts leaves": part.addresses.valid & (inside == 3)}
+
+
+class NothingIsEarly(Specification):
+    """Bursts and segments are counted from their going in to their coming out.
+
+    Tickets and answers are queues, so what is under way is known piece by piece, and a mark that
+    leaves has nothing before it. That is what makes *drained* true.
+    """
+
+    part = "response_tracker"
+    promise = "nothing is written before its bursts are answered, no mark passes a burst before it"
+    steps = 2
+    reach = 8
+    slow = True
+    mutants = (
+        Mutant(ResponseTracker, "elaborate", "self.bvalid | ~burst", "1"),
+        Mutant(ResponseTracker, "elaborate", "tickets.o.valid & burst", "tickets.o.valid"),
+        Mutant(ResponseTracker, "_hand_out", "self.written.ready & pending.o.valid & last",
+               "self.written.ready & pending.o.valid"),
+        Mutant(ResponseTracker, "_hand_out", "pending.o.valid & answers.valid", "pending.o.valid"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dut = ResponseTracker(small())
+
+    def specify(self, m: Any, dut: Any) -> dict[str, Any]:
+        part = self.dut
+        inside = dut.submodules
+        assume_inputs(m, part)
+        tickets = contents(m, inside.tickets_queue)
+        answers = contents(m, inside.answered)
+        ticket, response = part.tickets.p, part.bvalid & part.bready
+        goes_in = part.tickets.valid & part.tickets.ready
+        burst = ticket.kind == Kind.SEGMENT
+        # Segments whose bursts are under way, or that are answered and not given out.
+        sending = sum(Mux(taken & ~item.line, item.ends, 0) for taken, item in tickets)
+        due = sum(Mux(taken, item.ends, 0) for taken, item in answers) - part.given
+        m.d.comb += [
+            # A segment waits here before its first burst is sent; a mark ends one, itself.
+            Assume(~part.tickets.valid | ticket.line
+                   | (sending + due + ticket.ends <= inside.pending_queue.level)),
+            Assume(burst | ticket.line | (ticket.ends == 1)),
+            Assert(sending + due <= inside.pending_queue.level),
+            *(Assert(~taken | item.line | (item.kind == Kind.SEGMENT) | (item.ends == 1))
+              for taken, item in tickets),
+            *(Assert(~taken | (item.ends != 0)) for taken, item in answers),
+            Assert((part.given == 0) | (answers[0][0] & (part.given < answers[0][1].ends))),
+        ]
+        unanswered, finished = Signal(4), Signal(10)
+        m.d.sync += unanswered.eq(unanswered + (goes_in & burst) - response)
+        leaves = inside.tickets_queue.o.valid & inside.tickets_queue.o.ready
+        ends = Mux(leaves & ~tickets[0][1].line, tickets[0][1].ends, 0)
+        gives = part.written.valid & part.written.ready
+        m.d.sync += finished.eq(finished + ends - gives)
+        m.d.comb += [
+            # A burst leaves when it is answered, so what is behind it waits for that.
+            Assert(unanswered == sum(taken & (item.kind == Kind.SEGMENT)
+                                     for taken, item in tickets)),
+            Assert(~(leaves & (tickets[0][1].kind == Kind.SEGMENT)) | response),
+            Assert(~response | leaves), Assert(~part.bready | (unanswered != 0)),
+            Assert(finished == due[:10]), Assert(~gives | (finished != 0)),
+            Assert(~part.visible.valid | leaves),
+            Assert(~part.idle | (unanswered == 0)),
+        ]
+        return {"two segments of one burst": gives & (part.given == 1),
+                "a mark leaves and a burst is behind it": leaves & (unanswered == 1)
+                & (tickets[0][1].kind == Kind.FENCE_QUEUE)}

@@ -1,0 +1,96 @@
+"""Where frames come in: kept whole, or not at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Array, Assert, Assume, Mux, Signal
+
+from pagering_hdl.packet_fifo import PacketFifo
+from pagering_tb.formal.contract import assume_inputs
+from pagering_tb.formal.mutant import Mutant
+from pagering_tb.formal.specification import Specification, rows
+
+__all__ = ["FramesAreKeptWhole"]
+
+
+class FramesAreKeptWhole(Specification):
+    """One beat, whichever, is watched from its being written to its being read, or forgotten.
+
+    The gate writes when there is room, and the commands are for frames that are committed.
+    """
+
+    part = "packet_fifo"
+    promise = "what is committed is read, in order and unchanged; what is rolled back never is"
+    steps = 3
+    slow = True
+    mutants = (
+        Mutant(PacketFifo, "elaborate", "Mux(self.rollback, committed, after)", "after"),
+        Mutant(PacketFifo, "elaborate", "Mux(self.commit, after, committed)",
+               "Mux(self.commit, head, committed)"),
+        Mutant(PacketFifo, "elaborate", "Mux(self.rollback, pending + written, 0)", "0"),
+        Mutant(PacketFifo, "elaborate", "Mux(self.rollback | self.commit, 0, pending + written)",
+               "Mux(self.rollback, 0, pending + written)"),
+    )
+    DEPTH = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dut = PacketFifo(16, self.DEPTH, realign=False)
+
+    def specify(self, m: Any, dut: Any) -> dict[str, Any]:
+        part, reader = self.dut, dut.submodules.reader
+        assume_inputs(m, part)
+        command = part.commands.p
+        # Beats that are committed and not read; of the frame under way; read of this command.
+        kept, under_way, done = Signal(4), Signal(4), Signal(11)
+        gone = reader.freed
+        m.d.comb += [
+            Assume(~part.write | part.room), Assume(~(part.commit & part.rollback)),
+            Assume(~part.commands.valid | (command.last + 1 - done <= kept)),
+            Assume(~command.skip | (done == 0)),
+            Assert((done == 0) | (part.commands.valid & ~command.skip
+                                  & (done <= command.last))),
+            Assert(done == reader.sent), Assert(kept + under_way <= self.DEPTH),
+            Assert(part.room == (kept + under_way != self.DEPTH)),
+            Assert(gone <= kept), Assert(part.pending == under_way),
+            Assert(part.used == kept + under_way),
+        ]
+        grown = under_way + part.write
+        m.d.sync += [
+            kept.eq(kept - gone + Mux(part.commit, grown, 0)),
+            under_way.eq(Mux(part.commit | part.rollback, 0, grown)),
+            done.eq(Mux(part.commands.valid & part.commands.ready, 0, done + gone)),
+        ]
+        self._watch(m, dut, kept, under_way, gone)
+        return {"a rollback of two beats": part.rollback & (under_way == 2) & (kept != 0),
+                "a frame is read to its end": part.commands.valid & part.commands.ready
+                & ~command.skip & (command.last == 2),
+                "full": ~part.room}
+
+    def _watch(self, m: Any, dut: Any, kept: Any, under_way: Any, gone: Any) -> None:
+        """Follow one beat: where it is, what it is, and that it is what the reader gets."""
+        part, reader = self.dut, dut.submodules.reader
+        pick, inside, new = Signal(), Signal(), Signal()
+        self.free.append(pick)
+        before, beat = Signal(4), Signal(16)
+        stored = Array(rows(m, dut.submodules.storage))
+        with m.If(part.write & pick & ~inside):
+            m.d.sync += [inside.eq(~part.rollback), new.eq(~part.commit), beat.eq(part.beat),
+                         before.eq(kept + under_way - gone)]
+        with m.Elif(inside):
+            m.d.sync += [before.eq(before - gone), new.eq(new & ~part.commit)]
+            with m.If((gone > before) | (new & part.rollback)):
+                m.d.sync += inside.eq(0)
+        with m.If(inside):
+            m.d.comb += [
+                Assert(stored[(reader.address + before)[:3]] == beat),
+                Assert(before < kept + under_way), Assert(new == (before >= kept)),
+            ]
+        # It is what is read next, and the storage answers a cycle later.
+        read, expected = Signal(), Signal(16)
+        m.d.sync += [read.eq(inside & (before == 0) & (gone == 1) & reader.enable
+                             & ~part.commands.p.skip), expected.eq(beat)]
+        with m.If(read):
+            m.d.comb += Assert(reader.stored == expected)
+        m.d.comb += Assert(dut.submodules.reader.address < self.DEPTH)

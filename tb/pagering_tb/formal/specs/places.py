@@ -1,0 +1,234 @@
+"""Where everything is written to: from regions to pages, chunks, segments and lines.
+
+Link by link: a page is in its region, a segment in its page, a burst in its segment (proved of
+``burst_splitter``), a line of completions in its ring. So no write leaves what its queue was given.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Assert, Assume, Signal
+
+from pagering_hdl.layouts import Kind
+from pagering_hdl.line_reader import PLACE_BYTES, LineReader
+from pagering_hdl.placer import Locator
+from pagering_hdl.region_table import Region, RegionTable
+from pagering_hdl.segmenter import Segmenter
+from pagering_tb.formal.contract import assume_inputs
+from pagering_tb.formal.mutant import Mutant
+from pagering_tb.formal.specification import Specification, rows, small
+
+__all__ = ["LinesStayInTheirRing", "PagesAreInTheirRegion", "SegmentsFillTheirPages",
+           "SegmentsStayInTheirPage"]
+
+
+class PagesAreInTheirRegion(Specification):
+    """One slot, whichever, is remembered as it was last written."""
+
+    part = "region_table"
+    promise = "a page's address is in the region, and its pool the pool, last written for its slot"
+    steps = 2
+    mutants = (
+        Mutant(RegionTable, "elaborate", "offset.eq(page)", "offset.eq(page + 1)"),
+        Mutant(RegionTable, "elaborate", "self.owner.addr >> config.region_pages_log2",
+               "self.owner.addr >> (config.region_pages_log2 + 1)"),
+        Mutant(RegionTable, "elaborate", "pools.write.en.eq(self.write_en)",
+               "pools.write.en.eq(self.set_valid)"),
+        Mutant(RegionTable, "elaborate", "full[config.region_log2:]", "full[config.page_log2:]"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.card = small(pages=8, region_pages=4)
+        self.dut = RegionTable(self.card)
+
+    def specify(self, m: Any, dut: Any) -> dict[str, Any]:
+        part, card = self.dut, self.card
+        bases, pools = dut.submodules.bases, dut.submodules.pools
+        self.quiet(m, bases, pools, busy=part.write_en)
+        slot = self.constant(m, 1, "slot")
+        region, page = Signal(Region), part.address.addr
+        m.d.comb += [
+            Assume(part.write_slot < card.regions), Assume(part.owner.addr < card.pages),
+            Assume(page < card.pages),
+            # Registers refuse a region that is not aligned to its size.
+            Assume(part.write.base[:card.region_log2 - 12] == 0),
+        ]
+        with m.If(part.write_en & (part.write_slot == slot)):
+            m.d.sync += region.eq(part.write)
+        valid = Signal()
+        with m.If(part.write_slot == slot):
+            with m.If(part.clear_valid):
+                m.d.sync += valid.eq(0)
+            with m.Elif(part.set_valid):
+                m.d.sync += valid.eq(1)
+        cleared = ~(bases.sweeping | pools.sweeping)
+        for place, (base, pool) in enumerate(zip(rows(m, bases.rows), rows(m, pools.rows),
+                                                 strict=True)):
+            with m.If(slot == place):
+                m.d.comb += Assert((base == region.base) & (pool == region.pool))
+        m.d.comb += [Assert(region.base[:card.region_log2 - 12] == 0),
+                     Assert(cleared | (region.as_value() == 0)),
+                     Assert(part.valid.bit_select(slot, 1) == valid)]
+        start = region.base << 12
+        with m.If(page[card.region_pages_log2:] == slot):
+            index = page[:card.region_pages_log2]
+            m.d.comb += [Assert(part.address.data == start + (index << card.page_log2)),
+                         Assert(part.address.data >= start),
+                         Assert(part.address.data - start <= (1 << card.region_log2)
+                                - card.page_bytes)]
+        with m.If(part.owner.addr[card.region_pages_log2:] == slot):
+            m.d.comb += Assert(part.owner.data == region.pool)
+        return {"the last page of a high region": (page == card.pages - 1) & (slot == 1)
+                & region.base[51] & valid}
+
+
+class SegmentsFillTheirPages(Specification):
+    """A frame is counted byte by byte as its segments leave."""
+
+    part = "segmenter"
+    promise = "the segments of a grant are its bytes, each in one page, with the chunks they need"
+    steps = 2
+    mutants = (
+        Mutant(Segmenter, "_measure", "Mux(whole, config.page_bytes, top + 1)", "top + 1"),
+        Mutant(Segmenter, "_measure", "top >> config.chunk_log2", "(top + 1) >> config.chunk_log2"),
+        Mutant(Segmenter, "_measure", "Mux(share.opens, 0, share.first)", "share.first"),
+        Mutant(Segmenter, "elaborate", "page != grant.frame.top >> self.config.page_log2",
+               "page != (grant.frame.top + 1) >> self.config.page_log2"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.card = small(chunk_bytes=1024)
+        self.dut = Segmenter(self.card)
+
+    def specify(self, m: Any, dut: Any) -> dict[str, Any]:
+        part, card = self.dut, self.card
+        grant, segment = part.grants.p, part.segments.p
+        assume_inputs(m, part)
+        for share in (grant.frame, grant.headers):
+            # What fits in the open page goes there; admission sees to it.
+            m.d.comb += Assume(share.opens | ((share.first << card.chunk_log2) + share.top
+                                              < card.page_bytes))
+        carries = grant.kind == Kind.SEGMENT
+        m.d.comb += [Assume(grant.headers.top < card.page_bytes),
+                     Assume(~grant.split | carries)]
+        taken = part.segments.valid & part.segments.ready & (segment.kind == Kind.SEGMENT)
+        sent = Signal(15)
+        after = (sent + segment.length)[:15]
+        begin, end = segment.first << card.chunk_log2, (segment.last + 1) << card.chunk_log2
+        with m.If(taken & ~segment.apart):
+            m.d.sync += sent.eq(after)
+        with m.If(part.grants.valid & part.grants.ready):
+            m.d.sync += sent.eq(0)
+            with m.If(carries):
+                m.d.comb += Assert(taken & ~segment.apart & segment.end
+                                   & (after == grant.frame.top + 1))
+        with m.If(part.segments.valid & (segment.kind == Kind.SEGMENT)):
+            m.d.comb += [
+                Assert(segment.length != 0), Assert(segment.last < card.chunks),
+                Assert(begin + segment.length <= end),
+                Assert(begin + segment.length > end - card.chunk_bytes),
+                Assert(segment.last_of_page == (end == card.page_bytes)),
+                Assert(~segment.apart | (segment.length == grant.headers.top + 1)),
+                Assert(segment.apart | (segment.start == (sent == 0))),
+            ]
+        m.d.comb += [
+            Assert(sent == part.page << card.page_log2),
+            Assert((sent == 0) | (part.grants.valid & carries & (sent <= grant.frame.top)
+                                  & grant.frame.opens)),
+        ]
+        return {"the third page ends a frame": taken & segment.end & (part.page == 2),
+                "headers leave": taken & segment.apart,
+                "in an open page": taken & ~segment.opens & (segment.first == 2)}
+
+
+class SegmentsStayInTheirPage(Specification):
+    """The table answers with the first byte of a page; the segment is the segmenter's."""
+
+    part = "placer"
+    promise = "a segment's memory is the chunks that its token names, of the page that it names"
+    steps = 1
+    reach = 2
+    mutants = (
+        Mutant(Locator, "elaborate", "segment.first << self.config.chunk_log2",
+               "segment.last << self.config.chunk_log2"),
+        Mutant(Locator, "elaborate", "self.address.addr.eq(held.page)",
+               "self.address.addr.eq(held.page + 1)"),
+        Mutant(Locator, "elaborate", "placement.token.last.eq(segment.last)",
+               "placement.token.last.eq(segment.first)"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.card = small(chunk_bytes=1024)
+        self.dut = Locator(self.card)
+
+    def specify(self, m: Any, dut: Any) -> dict[str, Any]:
+        part, card = self.dut, self.card
+        segment, placement = part.picked.p.segment, part.placements.p
+        page = part.address.data
+        begin, end = (segment.first << card.chunk_log2,
+                      (segment.last + 1) << card.chunk_log2)
+        m.d.comb += [Assume(page[:card.page_log2] == 0), Assume(~page[63]),
+                     Assume(segment.last < card.chunks), Assume(segment.length != 0),
+                     Assume(begin + segment.length <= end)]
+        token = placement.token
+        first = page + (token.first << card.chunk_log2)
+        m.d.comb += [
+            Assert(part.address.addr == token.page), Assert(token.page == part.picked.p.held.page),
+            Assert(token.generation == part.picked.p.held.generation),
+            Assert(placement.address == first), Assert(placement.length == segment.length),
+            Assert(first + placement.length <= page + ((token.last + 1) << card.chunk_log2)),
+            Assert(first + placement.length <= page + card.page_bytes),
+        ]
+        return {"to the last byte": part.placements.valid & (token.last == card.chunks - 1)
+                & (first + placement.length == page + card.page_bytes) & (token.first == 1)}
+
+
+class LinesStayInTheirRing(Specification):
+    """Requests name a line of the queue's ring; what is announced is that line or part of it."""
+
+    part = "line_reader"
+    promise = "a write of completions is within one line of 64 bytes, at the line's place"
+    steps = 3
+    mutants = (
+        Mutant(LineReader, "_describe", "request.first * PLACE_BYTES & -bus",
+               "request.last * PLACE_BYTES"),
+        Mutant(LineReader, "_describe", "Cat(start, request.line)", "Cat(start, request.first)"),
+        Mutant(LineReader, "_describe", "(request.last + 1) * PLACE_BYTES - start",
+               "(request.last + 1) * PLACE_BYTES"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.card = small()
+        self.dut = LineReader(self.card)
+
+    def specify(self, m: Any, dut: Any) -> dict[str, Any]:
+        part = self.dut
+        request, job = part.requests.p, part.jobs.p
+        assume_inputs(m, part)
+        base = self.constant(m, 52, "ring_base")
+        m.d.comb += [Assume(part.base.data == base), Assume(~base[51]),
+                     Assume(request.first <= request.last)]
+        # What has been read and is to be announced, and what was a cycle ago.
+        piece, asked, new = part.piece, Signal.like(part.piece.request), Signal()
+        m.d.sync += [asked.eq(piece.request), new.eq(~part.jobs.valid | part.jobs.ready)]
+        m.d.comb += Assert(~piece.valid | ((piece.base == base)
+                                           & (piece.request.first <= piece.request.last)))
+        start, end = (base << 12) + (asked.line << 6), job.address + job.length
+        writes = part.jobs.valid & (job.kind == Kind.SEGMENT)
+        with m.If(writes):
+            m.d.comb += [
+                Assert(job.address[6:] == (end - 1)[6:]), Assert(job.length != 0),
+                Assert(job.address[:self.card.bus_log2] == 0), Assert(job.length <= 64),
+                Assert(job.address >= base << 12),
+            ]
+        with m.If(writes & new):
+            m.d.comb += [Assert(job.address >= start), Assert(end <= start + 64),
+                         Assert(job.address <= start + asked.first * PLACE_BYTES),
+                         Assert(end == start + (asked.last + 1) * PLACE_BYTES)]
+        return {"a whole line": writes & (job.length == 64),
+                "its end": writes & (job.length == 16) & (job.address[:6] == 48)}
