@@ -28,7 +28,7 @@ class Lines:
     def __init__(self, bits=64, extended=0):
         self.card = config(bus_bits=bits)
         self.lines, self.reader = CompletionLines(self.card), LineReader(self.card)
-        self.memory, self.jobs, self.extended = {}, [], extended
+        self.memory, self.jobs, self.extended, self.log2 = {}, [], extended, list(LOG2)
 
     def module(self):
         m = Module()
@@ -43,7 +43,7 @@ class Lines:
 
     def tables(self):
         return [mirror(self.lines.shape, lambda queue: {
-                    "log2": LOG2[queue % 4], "extended": self.extended >> queue & 1}),
+                    "log2": self.log2[queue % 4], "extended": self.extended >> queue & 1}),
                 mirror(self.reader.base, lambda queue: BASES[queue % 4] >> 12)]
 
     def stride(self, queue):
@@ -78,12 +78,12 @@ class Lines:
 
     def completion(self, queue, index):
         """Return the completion in the host's memory."""
-        at = BASES[queue] + (index % (1 << LOG2[queue]) + 1) * self.stride(queue)
+        at = BASES[queue] + (index % (1 << self.log2[queue]) + 1) * self.stride(queue)
         return abi.COMPLETION.unpack(self.word(at - abi.COMPLETION_BYTES))
 
     def extension(self, queue, index):
         """Return what is before the completion."""
-        at = BASES[queue] + index % (1 << LOG2[queue]) * self.stride(queue)
+        at = BASES[queue] + index % (1 << self.log2[queue]) * self.stride(queue)
         return abi.EXTENSION.unpack(self.word(at))
 
     def word(self, at):
@@ -170,6 +170,33 @@ def test_every_part_of_a_line(bits, extended, first, count):
     start = stride * first // dut.card.bus_bytes * dut.card.bus_bytes
     assert (job["address"], job["length"]) == (BASES[0] + start, stride * (first + count) - start)
     assert (job["produced"], job["frames"]) == (first + count, count)
+
+
+@pytest.mark.parametrize("log2", range(6, 11))
+@pytest.mark.parametrize("extended", [0, 1])
+def test_the_phase_turns_with_each_pass_over_the_ring(log2, extended):  # checklist 17
+    """At every size that a few passes can be made over; the largest is in ``rtl/largest_ring``."""
+    dut = Lines(512, extended)
+    dut.log2[0] = log2
+    count = (3 << log2) - 3
+
+    async def bench(ctx):
+        ctx.set(dut.lines.period, 0)
+        await ctx.tick().repeat(4)
+        for number in range(count):
+            await put(ctx, dut.lines.entries, entry(0, number))
+            if number >> log2 != number + 1 >> log2 or number == count - 1:
+                ctx.set(dut.lines.quiet, 1)
+                while not ctx.get(dut.lines.idle & dut.reader.idle):
+                    await ctx.tick()
+                await ctx.tick().repeat(40)
+                ctx.set(dut.lines.quiet, 0)
+                newest = number & (1 << log2) - 1
+                for slot in range(min(number + 1, 1 << log2)):
+                    turns = (number >> log2) - (slot > newest)
+                    seen = dut.completion(0, slot)
+                    assert (seen["token"], seen["phase"]) == (turns << log2 | slot, 1 - turns % 2)
+    simulate(dut.module(), bench, background=[dut.host(random.Random(0))], tables=dut.tables())
 
 
 def test_a_fence_writes_the_line_first_and_a_start_begins_again():

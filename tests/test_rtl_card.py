@@ -31,6 +31,8 @@ RUNS = {
     "completions": ("64-bit", "512-bit"),
     "header_split": ("packed", "512-bit"),
     "hold": ("64-bit", "packed"),
+    "interrupts": ("64-bit", "512-bit"),
+    "timestamps": ("64-bit", "512-bit"),
     "soak": ("packed", "512-bit"),
     "tenants": ("packed",),
     "largest_ring": ("512-bit",),

@@ -16,7 +16,8 @@ from pagering.errors import PageringError
 from pagering.sim_options import SimOptions
 
 SIM_OPTIONS = ("--bus --queues --pools --pages --page-size --chunk --policy --ring --latency "
-               "--stalls --host-delay --seed --waves --simulator --clock --steering --out").split()
+               "--stalls --host-delay --moderation --seed --waves --simulator --clock --steering "
+               "--out").split()
 
 
 def run(*words: str) -> tuple[int, str, str]:
@@ -61,13 +62,15 @@ def test_every_option_arrives(runs: list[SimOptions]) -> None:
         "sim", "in.pcap", "--bus", "512", "--queues", "8", "--pools", "2", "--pages", "4096",
         "--page-size", "16384", "--chunk", "2048", "--policy", "lifo", "--ring", "128",
         "--latency", "250", "--stalls", "0.25", "--host-delay", "5000", "--seed", "9", "--waves",
-        "--simulator", "icarus", "--clock", "250", "--steering", "fixed:7", "--out", "results")
+        "--simulator", "icarus", "--clock", "250", "--steering", "fixed:7", "--out", "results",
+        "--moderation", "12.5:32")
     assert status == 0
     assert runs == [SimOptions(
         pcap=Path("in.pcap"), out=Path("results"), bus_bits=512, queues=8, pools=2, pages=4096,
         page_bytes=16384, chunk_bytes=2048, policy="lifo", ring_entries=128, latency=250,
         stalls=0.25, host_delay=5000, seed=9, waves=True, simulator="icarus", clock_mhz=250.0,
-        steering="fixed:7")]
+        steering="fixed:7", moderation="12.5:32")]
+    assert runs[0].moderation_limits == (12.5, 32)
     assert (runs[0].steering_mode, runs[0].steering_queue) == (abi.SteeringMode.FIXED, 7)
 
 
@@ -99,6 +102,9 @@ def test_exit_status_is_that_of_the_run(runs: list[SimOptions]) -> None:
     ("--seed -1", "--seed must be from 0 to 4294967295, not -1"),
     ("--clock 0", "--clock must be from 1 to 2000 (MHz), not 0.0"),
     ("--simulator questa", "--simulator must be verilator or icarus, not questa"),
+    *((f"--moderation {words}", f"--moderation must be USECS:FRAMES, up to 4193.28 microseconds "
+                                f"and 4095 frames, not {words}")
+      for words in ("5", "5:", ":5", "nan:0", "0:4096", "4194:0", "-1:0", "0:1.5")),
     ("--steering fixed:4",
      "--steering must be round-robin, or fixed:Q with a queue from 0 to 3, not fixed:4"),
     ("--steering fixed:x",

@@ -20,7 +20,8 @@ def report() -> Report:
         frames_in=1000, frames_delivered=990, drops={"NO_PAGE": 7, "RUNT": 3, "OVERSIZE": 0},
         bytes_in=500_000, bytes_delivered=495_000, cycles=66_000, clock_mhz=125.0, bus_bits=64,
         write_beats=63_360, pages=Pages(registered=256, free=250, outstanding=4, open=2, peak=99),
-        returns=986, faults={"RETURN_IDLE": 0}, wall_seconds=2.0, options={"queues": 2},
+        returns=986, interrupts=198, faults={"RETURN_IDLE": 0}, wall_seconds=2.0,
+        options={"queues": 2},
         per_queue=[QueueFigures(0, 500, 250_000, 10, 60), QueueFigures(1, 490, 245_000, 0, 39)])
 
 
@@ -36,6 +37,7 @@ def test_derived_figures(report: Report) -> None:
     assert report.gbps == pytest.approx(495_000 * 8 / (66_000 / 125e6) / 1e9)
     assert report.write_utilization == pytest.approx(0.96)
     assert report.cycles_per_second == pytest.approx(33_000)
+    assert report.interrupts_per_frame == pytest.approx(0.2)
 
 
 def test_run_of_nothing_divides_by_nothing() -> None:
@@ -65,8 +67,8 @@ def test_json_has_every_figure(report: Report, tmp_path: Path) -> None:
     figures = json.loads(path.read_text())
     for name in ("frames_in", "frames_delivered", "drops", "bytes_in", "bytes_delivered", "cycles",
                  "cycles_per_frame", "gbps", "clock_mhz", "write_utilization", "pages", "returns",
-                 "faults", "wall_seconds", "cycles_per_second", "ok", "problems", "per_queue",
-                 "options"):
+                 "interrupts", "interrupts_per_frame", "faults", "wall_seconds",
+                 "cycles_per_second", "ok", "problems", "per_queue", "options"):
         assert name in figures, name
     assert figures["drops"] == {"NO_PAGE": 7, "RUNT": 3, "OVERSIZE": 0}
     assert figures["pages"]["peak"] == 99
@@ -86,6 +88,6 @@ def test_table_names_causes_and_troubles(report: Report) -> None:
     text = rendered(report)
     for expected in ("no page 7, runt 3", "66.0 per frame, 7.50 Gb/s at 125 MHz", "96.0%",
                      "not ok: queue 1: frame 4 differs", "33,000 cycles/s", "of 256 registered",
-                     "most pages held"):
+                     "most pages held", "0.200 per frame"):
         assert expected in text, expected
     assert "oversize" not in text

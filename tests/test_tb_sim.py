@@ -56,6 +56,17 @@ def test_shipped_capture_comes_through(sim: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_moderation_saves_interrupts_and_loses_no_frame(sim: Run, tmp_path: Path) -> None:
+    capture = some_frames(tmp_path / "in.pcap", 300)
+    per_frame = []
+    for moderation in ("0:0", "2:8", "50:16"):
+        status, report = sim(pcap=capture, moderation=moderation)
+        assert (status, report["frames_delivered"]) == (0, 300)
+        per_frame.append(report["interrupts_per_frame"])
+    assert per_frame[0] > 2 * per_frame[1] > 2 * per_frame[2] > 0
+
+
+@pytest.mark.slow
 def test_slow_host_loses_frames_but_counts_them(sim: Run, tmp_path: Path) -> None:
     capture = some_frames(tmp_path / "in.pcap", 600)
     status, report = sim(pcap=capture, queues=2, pools=1, pages=64, host_delay=30_000)

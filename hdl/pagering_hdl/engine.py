@@ -152,6 +152,7 @@ class Engine(wiring.Component):
             gate.control.eq(self._card_registers.control),
             gate.limits.eq(self._card_registers.limits), gate.closed.eq(self.closed),
             gate.room.eq(fifo.room & dissector.room), dissector.length.eq(gate.length),
+            dissector.time.eq(self._clock.time),
             steering.control.eq(self._card_registers.steering),
         ]
         m.d.comb += [
@@ -276,6 +277,7 @@ class Engine(wiring.Component):
                 (queue.recycled, pages.queue_recycled[1]),
                 (queue.produced, self._interrupts.produced),
                 (self._lines.shape, queue.shape), (self._reader.base, queue.base),
+                (self._interrupts.moderation, queue.moderation),
                 (user.delivered, self._queue_counters.delivered),
                 (user.drops, self._queue_counters.drops),
                 (regions.slot, self._regions.slot[1]),
@@ -294,6 +296,8 @@ class Engine(wiring.Component):
             user.restart.eq(starts & ~already), user.restart_index.eq(queue.set_index),
             self._interrupts.restart.eq(user.restart),
             self._interrupts.restart_index.eq(queue.set_index),
+            self._interrupts.force.eq(queue.force),
+            self._interrupts.force_index.eq(queue.set_index),
             queue.armed.eq(self._interrupts.armed), queue.fired.eq(self._interrupts.fired),
             pool.low.eq(monitor.low), monitor.runs.eq(admission.pool_runs),
             regions.high.eq(card.region_high.address), regions.valid.eq(self._regions.valid),

@@ -1,18 +1,27 @@
 """One interrupt for each queue: it fires once, masks itself, and is armed without a race.
 
 The host arms with the index up to which it has read. What became visible between its last look
-and the arming is past that index, so the interrupt fires at once; there is no moment at which a
-completion can go unnoticed.
+and the arming is past that index, so the interrupt is due as if it had come after; there is no
+moment at which a completion can go unnoticed.
+
+No queue has a timer of its own. A walk looks at the queues in turn, one a cycle, and judges each
+by what the tables hold: an interrupt fires at most a round and four cycles after it is due.
 """
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Assert, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from pagering import abi
+
 from .layouts import Index, Kind, RingIndex, Visible
+from .moderation import Moderation, ModerationRule, Units
 from .state_table import Lookup, StateTable
 
 __all__ = ["Arm", "Interrupts"]
+
+ROUND_MIN = 8
+"""A queue is judged again only when its last verdict has been acted upon."""
 
 
 class Arm(data.Struct):
@@ -24,7 +33,7 @@ class Arm(data.Struct):
 
 
 class Interrupts(wiring.Component):
-    """Fires when a completion past the armed index is visible.
+    """Fires when enough completions past the armed index are visible, or for long enough.
 
     Members
     -------
@@ -32,6 +41,9 @@ class Interrupts(wiring.Component):
     arm : :py:`In(Arm)`
     restart : :py:`In(1)`, restart_index : :py:`In(Index)`
         Event: the host enables a queue. Its interrupt is disarmed, and its index set back.
+    force : :py:`In(1)`, force_index : :py:`In(Index)`
+        Event: the host wants an interrupt now, or as soon as it is armed.
+    moderation : :py:`Out(Lookup(Index, Moderation))`
     produced : :py:`In(Lookup(Index, RingIndex))`
         Index up to which a queue's completions are visible.
     armed, fired : :py:`Out(queues)`
@@ -43,57 +55,89 @@ class Interrupts(wiring.Component):
         super().__init__({
             "visible": In(Visible), "arm": In(Arm), "produced": In(Lookup(Index, RingIndex)),
             "restart": In(1), "restart_index": In(Index),
+            "force": In(1), "force_index": In(Index),
+            "moderation": Out(Lookup(Index, Moderation)),
             "armed": Out(queues), "fired": Out(queues),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.produced_table = produced = StateTable(RingIndex, depth=self.queues, reads=2)
-        m.submodules.targets = targets = StateTable(RingIndex, depth=self.queues)
-        visible, arm = self.visible, self.arm
         # The mark of a start comes behind frames, but the host may arm at once: until the mark is
         # here, nothing of the queue's ring is visible, whatever the table says of its past.
-        fresh = Signal(self.queues)
+        self.fresh = Signal(self.queues)
+        self.waits, self.forced = Signal(self.queues), Signal(self.queues)
+        # The host has armed since the queue was last looked at: a verdict under way is of before.
+        self.changed = Signal(self.queues)
+        now, cycles = Signal(Units), Signal(range(abi.MODERATION_CYCLES))
+        m.d.sync += cycles.eq(cycles + 1)
+        with m.If(cycles == abi.MODERATION_CYCLES - 1):
+            m.d.sync += now.eq(now + 1)
+        m.submodules.rule = rule = ModerationRule()
+        m.submodules.since = since = StateTable(Units, depth=self.queues)
+        m.d.comb += [rule.now.eq(now), since.write.addr.eq(rule.verdict.queue),
+                     since.write.data.eq(now)]
+        self._walk(m, rule.candidate, since)
+        self._act(m, rule.verdict, since)
+        self._obey(m)
+        return m
+
+    def _walk(self, m, candidate, since):
+        """Look at the queues in turn."""
+        m.submodules.produced_table = produced = StateTable(RingIndex, depth=self.queues, reads=2)
+        m.submodules.targets = targets = StateTable(RingIndex, depth=self.queues)
+        visible, arm, queue = self.visible, self.arm, Signal(Index)
         starts = visible.valid & (visible.kind == Kind.START_QUEUE)
         moves = visible.valid & (visible.kind == Kind.SEGMENT)
         m.d.comb += [
             produced.write.en.eq(starts | moves), produced.write.addr.eq(visible.index),
             produced.write.data.eq(Mux(starts, 0, visible.produced)),
-            produced.read[0].addr.eq(arm.queue),
             targets.write.en.eq(arm.valid), targets.write.addr.eq(arm.queue),
-            targets.write.data.eq(arm.index), targets.read[0].addr.eq(visible.index),
+            targets.write.data.eq(arm.index),
+            self.moderation.addr.eq(queue), since.read[0].addr.eq(queue),
+            produced.read[0].addr.eq(queue), targets.read[0].addr.eq(queue),
             produced.read[1].addr.eq(self.produced.addr),
-            self.produced.data.eq(Mux(fresh.bit_select(self.produced.addr, 1), 0,
+            self.produced.data.eq(Mux(self.fresh.bit_select(self.produced.addr, 1), 0,
                                       produced.read[1].data)),
         ]
-        # Where arming and a completion meet in one cycle, arming sees the completion.
-        now = Signal(RingIndex)
-        m.d.comb += now.eq(Mux(moves & (visible.index == arm.queue), visible.produced, Mux(
-            fresh.bit_select(arm.queue, 1), 0, produced.read[0].data)))
-        with m.If(moves & self.armed.bit_select(visible.index, 1)
-                  & _past(visible.produced, targets.read[0].data)):
-            m.d.sync += [self.armed.bit_select(visible.index, 1).eq(0),
-                         self.fired.bit_select(visible.index, 1).eq(1)]
         with m.If(starts):
-            m.d.sync += fresh.bit_select(visible.index, 1).eq(0)
-        # An interrupt that is armed again must be seen to fall before it rises: it fires a cycle
-        # later at the earliest.
-        late = Signal(Arm)
-        m.d.sync += [late.eq(arm), late.valid.eq(arm.valid & _past(now, arm.index))]
-        with m.If(late.valid & self.armed.bit_select(late.queue, 1)):
-            m.d.sync += [self.armed.bit_select(late.queue, 1).eq(0),
-                         self.fired.bit_select(late.queue, 1).eq(1)]
+            m.d.sync += self.fresh.bit_select(visible.index, 1).eq(0)
+        last = max(ROUND_MIN, self.queues) - 1
+        m.d.sync += [
+            queue.eq(Mux(queue == last, 0, queue + 1)),
+            candidate.valid.eq(queue < self.queues), candidate.queue.eq(queue),
+            candidate.produced.eq(Mux(self.fresh.bit_select(queue, 1), 0, produced.read[0].data)),
+            candidate.armed.eq(targets.read[0].data), candidate.since.eq(since.read[0].data),
+            candidate.waits.eq(self.waits.bit_select(queue, 1)),
+            candidate.limits.eq(self.moderation.data),
+        ]
+        with m.If(queue < self.queues):
+            m.d.sync += self.changed.bit_select(queue, 1).eq(0)
+
+    def _act(self, m, verdict, since):
+        """Fire, or note since when completions wait."""
+        queue = verdict.queue
+        armed, forced = self.armed.bit_select(queue, 1), self.forced.bit_select(queue, 1)
+        counts = Signal()
+        m.d.comb += [
+            counts.eq(verdict.valid & armed & ~self.changed.bit_select(queue, 1)),
+            since.write.en.eq(counts & verdict.pending & ~self.waits.bit_select(queue, 1)),
+        ]
+        with m.If(since.write.en):
+            m.d.sync += self.waits.bit_select(queue, 1).eq(1)
+        with m.If(counts & (verdict.due | forced)):
+            m.d.sync += [armed.eq(0), forced.eq(0), self.fired.bit_select(queue, 1).eq(1),
+                         Assert(~self.fired.bit_select(queue, 1))]
+
+    def _obey(self, m):
+        """What the host says comes last, and so first."""
+        arm = self.arm
+        with m.If(self.force):
+            m.d.sync += self.forced.bit_select(self.force_index, 1).eq(1)
         with m.If(self.restart):
-            m.d.sync += [fresh.bit_select(self.restart_index, 1).eq(1),
-                         self.armed.bit_select(self.restart_index, 1).eq(0),
-                         self.fired.bit_select(self.restart_index, 1).eq(0)]
+            m.d.sync += self.fresh.bit_select(self.restart_index, 1).eq(1)
+            m.d.sync += [bits.bit_select(self.restart_index, 1).eq(0)
+                         for bits in (self.armed, self.fired, self.waits, self.forced)]
         with m.If(arm.valid):
             m.d.sync += [self.armed.bit_select(arm.queue, 1).eq(1),
-                         self.fired.bit_select(arm.queue, 1).eq(0)]
-        return m
-
-
-def _past(produced, consumed):
-    """Whether there is a completion at or past ``consumed``, up to a whole ring ahead."""
-    ahead = (produced - consumed)[:RingIndex.width]
-    return (ahead != 0) & (ahead <= 1 << (RingIndex.width - 1))
+                         self.changed.bit_select(arm.queue, 1).eq(1)]
+            m.d.sync += [bits.bit_select(arm.queue, 1).eq(0) for bits in (self.fired, self.waits)]

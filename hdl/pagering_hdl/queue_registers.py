@@ -10,6 +10,7 @@ from .completion_lines import RingShape
 from .interrupts import Arm
 from .layouts import Count, Fault, Index, QueueSettings, Return, RingIndex, struct
 from .line_reader import RingBase
+from .moderation import Moderation
 from .page_table import Refusal
 from .register_port import RegisterPort, masked, read_mux, written
 from .state_table import Lookup, StateTable
@@ -24,14 +25,15 @@ class QueueSettingsStore(wiring.Component):
     -------
     write : :py:`In(1)`, write_index : :py:`In(8)`, write_offset : :py:`In(12)`, data : :py:`In(32)`
     settings : :py:`In(Lookup(Index, QueueSettings))`, base : :py:`In(Lookup(Index, RingBase))`,
-    shape : :py:`In(Lookup(Index, RingShape))`
+    shape : :py:`In(Lookup(Index, RingShape))`,
+    moderation : :py:`In(Lookup(Index, Moderation))`
     read_index : :py:`In(8)`, values : :py:`Out(32)` by register name
     startable : :py:`Out(1)`
         Ring size and pool of queue ``write_index`` are in range.
     """
 
     NAMES = ("POOL", "RING_LOW", "RING_HIGH", "RING_SIZE", "QUOTA", "FORMAT", "HEADER_SPLIT",
-             "POLICY")
+             "POLICY", "MODERATION")
     FIXED = ("POOL", "RING_LOW", "RING_HIGH", "RING_SIZE", "FORMAT", "HEADER_SPLIT")
     """Those that the card relies on from start to drain."""
 
@@ -40,7 +42,8 @@ class QueueSettingsStore(wiring.Component):
         super().__init__({
             "write": In(1), "write_index": In(8), "write_offset": In(12), "data": In(32),
             "settings": In(Lookup(Index, QueueSettings)), "base": In(Lookup(Index, RingBase)),
-            "shape": In(Lookup(Index, RingShape)), "read_index": In(8), "startable": Out(1),
+            "shape": In(Lookup(Index, RingShape)),
+            "moderation": In(Lookup(Index, Moderation)), "read_index": In(8), "startable": Out(1),
             **{name: Out(32) for name in self.NAMES},
         })
 
@@ -51,7 +54,7 @@ class QueueSettingsStore(wiring.Component):
             register = abi.QUEUE[name]
             top = max(f.lsb + f.width for f in register.named)
             m.submodules[name.lower()] = table = tables[name] = StateTable(
-                top, depth=self.config.queues, reads=5, init=register.reset)
+                top, depth=self.config.queues, reads=6, init=register.reset)
             m.d.comb += [
                 table.write.addr.eq(self.write_index),
                 table.write.en.eq(self.write & (self.write_offset == register.offset)),
@@ -61,6 +64,7 @@ class QueueSettingsStore(wiring.Component):
                 table.read[1].addr.eq(self.settings.addr), table.read[2].addr.eq(self.base.addr),
                 table.read[3].addr.eq(self.shape.addr),
                 table.read[4].addr.eq(self.write_index),
+                table.read[5].addr.eq(self.moderation.addr),
             ]
         pool, size = tables["POOL"], tables["RING_SIZE"]
         split = [Signal(struct(abi.QUEUE["HEADER_SPLIT"]), name=f"split_{n}") for n in (1, 4)]
@@ -78,6 +82,7 @@ class QueueSettingsStore(wiring.Component):
             self.base.data.eq(Cat(low[12:], high)),
             self.shape.data.log2.eq(size.read[3].data),
             self.shape.data.extended.eq(tables["FORMAT"].read[3].data),
+            self.moderation.data.eq(tables["MODERATION"].read[5].data),
             self.startable.eq((size.read[4].data >= abi.RING_LOG2_MIN)
                               & (size.read[4].data <= abi.RING_LOG2_MAX)
                               & (pool.read[4].data < self.config.pools)
@@ -93,11 +98,13 @@ class QueueRegisters(wiring.Component):
     Members
     -------
     port : :py:`In(RegisterPort())`
-    settings, base, shape
+    settings, base, shape, moderation
         See :class:`QueueSettingsStore`.
     set, enable, allowed : :py:`Out(1)`, set_index : :py:`Out(Index)`, refused : :py:`In(1)`,
     enabled, drained : :py:`In(queues)`
         To and from the switchboard.
+    force : :py:`Out(1)`
+        Event: the host forces the interrupt of queue ``set_index``.
     armed, fired : :py:`In(queues)`, produced : :py:`Out(Lookup(Index, RingIndex))`
     granted, recycled : :py:`Out(Lookup(Index, Count))`
     refusal : :py:`Out(Refusal)`
@@ -110,6 +117,7 @@ class QueueRegisters(wiring.Component):
             "port": In(RegisterPort()),
             "settings": In(Lookup(Index, QueueSettings)), "base": In(Lookup(Index, RingBase)),
             "shape": In(Lookup(Index, RingShape)),
+            "moderation": In(Lookup(Index, Moderation)), "force": Out(1),
             "set": Out(1), "set_index": Out(Index), "enable": Out(1), "allowed": Out(1),
             "refused": In(1), "enabled": In(queues), "drained": In(queues),
             "armed": In(queues), "fired": In(queues),
@@ -122,7 +130,7 @@ class QueueRegisters(wiring.Component):
         m = Module()
         port, index = self.port, self.port.read_index
         m.submodules.store = store = QueueSettingsStore(self.config)
-        for name in ("settings", "base", "shape"):
+        for name in ("settings", "base", "shape", "moderation"):
             wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(store, name))
         held, locked, impossible = Signal(Count), Signal(), Signal()
         if not self.config.header_split:
@@ -134,6 +142,7 @@ class QueueRegisters(wiring.Component):
             store.write_index.eq(port.write_index), store.write_offset.eq(port.write_offset),
             store.data.eq(port.data), store.read_index.eq(index), port.ready.eq(1),
             self.set.eq(written(port, abi.QUEUE, "CONTROL")), self.enable.eq(port.data[0]),
+            self.force.eq(written(port, abi.QUEUE, "FORCE") & port.data[0]),
             self.set_index.eq(port.write_index), self.allowed.eq(store.startable),
             self.refusal.valid.eq(self.refused | locked | impossible),
             self.refusal.fault.eq(Fault.REGISTER_VALUE),

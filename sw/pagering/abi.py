@@ -25,7 +25,8 @@ from types import MappingProxyType
 
 __all__ = [
     "BLOCKS", "CARD", "CHUNKS_PER_PAGE_MAX", "COMPLETION", "COMPLETION_BYTES", "CONSUMER_BITS",
-    "COUNTERS", "EXTENSION", "EXTENSION_BYTES", "ID_VALUE", "LINE_BYTES", "PAGE_ID_BITS",
+    "COUNTERS", "EXTENSION", "EXTENSION_BYTES", "ID_VALUE", "LINE_BYTES", "MODERATION_CYCLES",
+    "PAGE_ID_BITS",
     "POOL", "POOLS_MAX", "QUEUE", "QUEUES_MAX", "REGION", "REGION_SLOTS_MAX", "RETURN_WINDOW",
     "RETURN_WINDOW_BYTES",
     "RING_LOG2_MAX", "RING_LOG2_MIN", "TOKEN", "USER", "VERSION_MAJOR", "VERSION_MINOR",
@@ -51,6 +52,8 @@ EXTENSION_BYTES = 16
 """What an extended completion has before the plain one; together they are 32 bytes."""
 LINE_BYTES = 64
 """Completions are written in lines of at most 64 aligned bytes."""
+MODERATION_CYCLES = 128
+"""The unit of ``QUEUE.MODERATION.time``, in cycles of the card's clock."""
 RING_LOG2_MIN = 6
 RING_LOG2_MAX = 16
 WINDOW_ADDRESS_BITS = 20
@@ -493,7 +496,7 @@ QUEUE = Block("QUEUE", "A receive queue, privileged.", 0x2000, 0x2000, "queues",
              Field("enable", 1)),
     _ro("STATUS", 0x04, "State of the queue.",
         Field("drained", 1, "disabled, and no write for it is under way or will come", 1),
-        Field("armed", 1, "the next visible completion interrupts"),
+        Field("armed", 1, "completions past the armed index will interrupt, as MODERATION says"),
         Field("fired", 1, "interrupt raised and not armed again")),
     Register("POOL", 0x08, Access.RW, "The pool that the queue draws from. This and RING_* can be "
              "set only while the queue is drained (else REGISTER_VALUE).", Field("index", 6)),
@@ -522,18 +525,25 @@ QUEUE = Block("QUEUE", "A receive queue, privileged.", 0x2000, 0x2000, "queues",
     _ro("HELD", 0x1C, "Pages off the ring that the queue holds.", Field("pages", 17)),
     _ro("PRODUCED", 0x20, "Completions visible to the host, modulo 2**17.",
         Field("index", CONSUMER_BITS)),
+    Register("MODERATION", 0x24, Access.RW, "When an armed interrupt fires: when either holds; if "
+             "both are 0, as soon as a completion past the armed index is visible.",
+             Field("time", 12, "so long after the first such completion, in units of 128 card "
+                   "clock cycles and to within one; 0: whatever the time"),
+             Field("completions", 12, "when so many are visible; 0: whatever their number")),
     Register("FORMAT", 0x28, Access.RW, "What the completion ring is made of. Can be set only "
              "while the queue is drained (else REGISTER_VALUE).",
              Field("extended", 1, "0: completions of 16 bytes; 1: of 32, each with its EXTENSION "
                    "before it")),
+    Register("FORCE", 0x2C, Access.WO, "Writing 1 fires the interrupt now if it is armed, else as "
+             "soon as it is armed.", Field("force", 1)),
 ))
 
 USER = Block("USER", "A receive queue, the part that an untrusted process may map. From "
              "RETURN_WINDOW to the end of the page every aligned 32-bit write is one returned "
              "token.", 0x3000, 0x2000, "queues", True, (
     Register("CONSUMED", 0x00, Access.WO, "Tells the card how far the host has read.", _INDEX),
-    Register("ARM", 0x04, Access.WO, "As CONSUMED, and arms the interrupt: it fires at once if a "
-             "completion past index is visible already, else at the next one.", _INDEX),
+    Register("ARM", 0x04, Access.WO, "As CONSUMED, and arms the interrupt: it fires once, for "
+             "completions past index, those that are visible already among them.", _INDEX),
     _ro("DELIVERED", 0x08, "Frames delivered to this queue."),
     _ro("DROPPED", 0x0C, "Frames steered to this queue and dropped."),
 ))

@@ -86,6 +86,9 @@ def sim(
     host_delay: Annotated[int, typer.Option(
         help="Cycles that the host holds each burst before it returns the pages.",
         rich_help_panel=_HOST)] = _DEFAULTS.host_delay,
+    moderation: Annotated[str, typer.Option(
+        help="When a queue interrupts, USECS:FRAMES: so long after its first unread frame, or for "
+             "so many; 0:0 for each at once.", rich_help_panel=_HOST)] = _DEFAULTS.moderation,
     out: Annotated[Path, typer.Option(
         help="Folder for out.pcap, report.json and the picture.",
         rich_help_panel=_RUN)] = _DEFAULTS.out,
@@ -110,7 +113,7 @@ def sim(
         pools=queues if pools is None else pools, pages=pages, page_bytes=page_size,
         chunk_bytes=page_size if chunk is None else chunk, policy=policy, ring_entries=ring,
         latency=latency, stalls=stalls, host_delay=host_delay, seed=seed, waves=waves,
-        simulator=simulator, clock_mhz=clock, steering=steering,
+        simulator=simulator, clock_mhz=clock, steering=steering, moderation=moderation,
     ).validate()
     raise typer.Exit(_load("pagering_tb.sim").run(options))
 

@@ -90,6 +90,10 @@ class Clock:
         """Return how many of the card's cycles so long a time is, rounded up."""
         return -int(-Fraction(nanoseconds).limit_denominator(1000) // self._period)
 
+    def nanoseconds(self, cycles: int) -> float:
+        """Return how long so many of the card's cycles take."""
+        return float(cycles * self._period)
+
     def _order(self, command: ClockCommand, value: int) -> None:
         self._card.CLOCK_VALUE_LOW.write(value=value & 0xFFFFFFFF)
         self._card.CLOCK_VALUE_HIGH.write(value=value >> 32)

@@ -188,6 +188,10 @@ class FakeCard:
             raise CardError(f"the card has vectors 0 to {self.config.queues}, not {vector}")
         if self.on_wait is not None and not self.state.raised[vector]:
             self.on_wait(vector)
+        if vector < self.config.queues and not self.state.raised[vector]:
+            # The host sleeps: time passes, and completions become due.
+            time = self.state.queues[vector].interrupt.time
+            self.state.advance(time * abi.MODERATION_CYCLES)
         raised = self.state.raised[vector]
         self.state.raised[vector] = False
         return raised

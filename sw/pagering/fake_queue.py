@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass, field
 
 from pagering import abi
+from pagering.fake_interrupt import FakeInterrupt
 
 __all__ = ["FakeQueue", "OpenPage", "Piece", "Side"]
 
@@ -56,10 +57,7 @@ class FakeQueue:
     produced: int = 0
     """Completions visible to the host, modulo 2**17."""
     consumed: int = 0
-    armed: bool = False
-    armed_past: int = 0
-    """A completion past this index interrupts."""
-    fired: bool = False
+    interrupt: FakeInterrupt = field(default_factory=FakeInterrupt)
     delivered: int = 0
     dropped: int = 0
     open_pages: dict[Side, OpenPage] = field(default_factory=dict)

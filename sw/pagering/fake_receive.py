@@ -65,6 +65,7 @@ class FakeReceiver:
         self.raised = [False] * (config.queues + 1)
         """Interrupt vectors that were raised and not yet waited for."""
         self.clock = FakeClock()
+        self.cycle = 0
         self.receive = False
         self.steering_mode = SteeringMode.FIXED
         self.steering_queue = self.steering_last = self._turn = 0
@@ -83,7 +84,10 @@ class FakeReceiver:
 
     def advance(self, cycles: int) -> None:
         """Let so many cycles pass."""
+        self.cycle += cycles
         self.clock.advance(cycles)
+        for number in range(len(self.queues)):
+            self.moderate(number)
 
     # Frames
 
@@ -286,8 +290,7 @@ class FakeReceiver:
                 if item.end:
                     queue.delivered += 1
                     self.counters["FRAMES_DELIVERED"] += 1
-            if queue.armed and _past(queue.produced, queue.armed_past):
-                self._fire(line[0].queue)
+            self.moderate(line[0].queue)
 
     def _lines(self, completions: list[_Completion]) -> Iterator[list[_Completion]]:
         """Group neighbours that share a queue and an aligned line of its ring."""
@@ -307,17 +310,21 @@ class FakeReceiver:
         self.queues[number].consumed = index
 
     def arm(self, number: int, index: int) -> None:
-        """Consume, and interrupt as soon as there is a completion past ``index``."""
+        """Consume, and interrupt when completions past ``index`` are due to."""
         self.consume(number, index)
-        queue = self.queues[number]
-        queue.armed, queue.fired, queue.armed_past = True, False, index
-        if _past(queue.produced, index):
-            self._fire(number)
+        self.queues[number].interrupt.arm(index)
+        self.moderate(number)
 
-    def _fire(self, number: int) -> None:
+    def force(self, number: int) -> None:
+        """Interrupt now, or as soon as the queue is armed."""
+        self.queues[number].interrupt.forced = True
+        self.moderate(number)
+
+    def moderate(self, number: int) -> None:
+        """Fire the queue's interrupt if it is due."""
         queue = self.queues[number]
-        queue.armed, queue.fired = False, True
-        self.raised[number] = True
+        if queue.interrupt.look(queue.produced, self.cycle):
+            self.raised[number] = True
 
     # Faults, events, returns
 
@@ -347,8 +354,3 @@ class FakeReceiver:
         self.events, self.event_enable = events, enable
         if events & enable and not was:
             self.raised[-1] = True
-
-
-def _past(produced: int, index: int) -> bool:
-    """Return whether there is a completion at or past ``index``, up to a whole ring ahead."""
-    return 0 < produced - index & _INDEX_MASK <= 1 << abi.RING_LOG2_MAX

@@ -245,8 +245,8 @@ class FakeRegisters:
             case "CONTROL":
                 return {"enable": int(queue.enabled)}
             case "STATUS":
-                return {"drained": int(queue.drained), "armed": int(queue.armed),
-                        "fired": int(queue.fired)}
+                return {"drained": int(queue.drained), "armed": int(queue.interrupt.armed),
+                        "fired": int(queue.interrupt.fired)}
             case "HELD":
                 return {"pages": self.state.pages.held[index]}
             case "PRODUCED":
@@ -257,6 +257,14 @@ class FakeRegisters:
         queue = self.state.queues[index]
         if name == "QUOTA":
             queue.quota = fields["pages"]
+        elif name == "MODERATION":
+            queue.interrupt.time = fields["time"]
+            queue.interrupt.completions = fields["completions"]
+            self.state.moderate(index)
+        elif name == "FORCE":
+            if fields["force"]:
+                self.state.force(index)
+            return True
         elif name == "POLICY":
             queue.hold = bool(fields["hold"])
         elif name == "CONTROL":
@@ -290,7 +298,7 @@ class FakeRegisters:
                               | self._stored(abi.QUEUE, "RING_LOW", index)["address"] << 12)
         queue.enabled = True
         queue.reserved = queue.produced = queue.consumed = 0
-        queue.armed = queue.fired = False
+        queue.interrupt.disarm()
         return True
 
     def _read_user(self, name: str, index: int) -> dict[str, int]:

@@ -242,9 +242,17 @@
 #define PAGERING_QUEUE_PRODUCED                           0x20u
 #define PAGERING_QUEUE_PRODUCED_INDEX_SHIFT               0
 #define PAGERING_QUEUE_PRODUCED_INDEX_MASK                0x1ffffu
+#define PAGERING_QUEUE_MODERATION                         0x24u
+#define PAGERING_QUEUE_MODERATION_TIME_SHIFT              0
+#define PAGERING_QUEUE_MODERATION_TIME_MASK               0xfffu
+#define PAGERING_QUEUE_MODERATION_COMPLETIONS_SHIFT       12
+#define PAGERING_QUEUE_MODERATION_COMPLETIONS_MASK        0xfff000u
 #define PAGERING_QUEUE_FORMAT                             0x28u
 #define PAGERING_QUEUE_FORMAT_EXTENDED_SHIFT              0
 #define PAGERING_QUEUE_FORMAT_EXTENDED_MASK               0x1u
+#define PAGERING_QUEUE_FORCE                              0x2cu
+#define PAGERING_QUEUE_FORCE_FORCE_SHIFT                  0
+#define PAGERING_QUEUE_FORCE_FORCE_MASK                   0x1u
 
 /* USER: A receive queue, the part that an untrusted process may map. From RETURN_WINDOW to the end of the page every aligned 32-bit write is one returned token. */
 #define PAGERING_USER_BASE                                0x3000u

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pagering import abi
 from pagering.errors import CardError
 from pagering.frame import Burst, Frame, More, Piece
+from pagering.moderation import Moderated
 from pagering.polling import wait_until
 from pagering.records import (
     CHUNK_MASK,
@@ -58,7 +59,7 @@ class QueueStats:
     """Frames that are retained now."""
 
 
-class RxQueue:
+class RxQueue(Moderated):
     """One queue. Made by :meth:`pagering.card.Card.add_queue`.
 
     Parameters

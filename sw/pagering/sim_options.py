@@ -6,6 +6,7 @@ repeats it, each in its own process.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -62,6 +63,8 @@ class SimOptions:
     """The clock that Gb/s is reckoned at; it changes nothing in the simulation."""
     steering: str = "round-robin"
     """``round-robin``, or ``fixed:Q`` for all frames to queue Q."""
+    moderation: str = "0:0"
+    """``USECS:FRAMES``, when each queue interrupts; microseconds at ``clock_mhz``."""
 
     def validate(self) -> SimOptions:
         """Check every value; return ``self`` if all are in range.
@@ -88,6 +91,7 @@ class SimOptions:
         self._between("--clock", self.clock_mhz, 1, 2000, "MHz")
         self._one_of("--simulator", self.simulator, SIMULATORS)
         self._steering()
+        self._moderation()
         return self
 
     @property
@@ -99,6 +103,11 @@ class SimOptions:
     def steering_queue(self) -> int:
         """The queue of all frames, if ``fixed``; else 0."""
         return self._steering()[1]
+
+    @property
+    def moderation_limits(self) -> tuple[float, int]:
+        """Microseconds and completions: what :attr:`pagering.RxQueue.moderation` is set to."""
+        return self._moderation()
 
     @property
     def region_pages(self) -> int:
@@ -129,6 +138,17 @@ class SimOptions:
             return abi.SteeringMode.FIXED, int(queue)
         raise PageringError(f"--steering must be round-robin, or fixed:Q with a queue from 0 to "
                             f"{self.queues - 1}, not {self.steering}")
+
+    def _moderation(self) -> tuple[float, int]:
+        unit = abi.MODERATION_CYCLES / self.clock_mhz
+        most = [((1 << abi.QUEUE["MODERATION"][name].width) - 1) * scale
+                for name, scale in (("time", unit), ("completions", 1))]
+        usecs, _, frames = self.moderation.partition(":")
+        with contextlib.suppress(ValueError):
+            if 0 <= float(usecs) <= most[0] and 0 <= int(frames) <= most[1]:
+                return float(usecs), int(frames)
+        raise PageringError(f"--moderation must be USECS:FRAMES, up to {most[0]:g} microseconds "
+                            f"and {most[1]:g} frames, not {self.moderation}")
 
     @staticmethod
     def _one_of(name: str, value: object, allowed: Iterable[object]) -> None:

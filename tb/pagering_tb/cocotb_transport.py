@@ -47,6 +47,8 @@ class CocotbTransport:
         self._posted: deque[Event] = deque()
         self._raised = [False] * len(dut.irq)
         self._interrupts = [Event() for _ in self._raised]
+        self.interrupts = [0] * len(dut.irq)
+        """Rising edges of each line."""
         self.reads = 0
         self.writes = 0
         self.write_errors = 0
@@ -140,6 +142,7 @@ class CocotbTransport:
             for vector, event in enumerate(self._interrupts if rising else ()):
                 if rising >> vector & 1:
                     self._raised[vector] = True
+                    self.interrupts[vector] += 1
                     event.set()
                     event.clear()
             await changed

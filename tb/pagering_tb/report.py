@@ -66,6 +66,8 @@ class Report:
     """Beats that the memory took: data and completions."""
     pages: Pages = field(default_factory=Pages)
     returns: int = 0
+    interrupts: int = 0
+    """Of all queues; events are not among them."""
     faults: dict[str, int] = field(default_factory=dict)
     per_queue: list[QueueFigures] = field(default_factory=list)
     wall_seconds: float = 0.0
@@ -88,6 +90,11 @@ class Report:
     def gbps(self) -> float:
         """Delivered bits per second at ``clock_mhz``, in 10^9."""
         return _ratio(self.bytes_delivered * 8 * self.clock_mhz, self.cycles * 1000)
+
+    @property
+    def interrupts_per_frame(self) -> float:
+        """Interrupts of queues over frames that they delivered."""
+        return _ratio(self.interrupts, self.frames_delivered)
 
     @property
     def write_utilization(self) -> float:
@@ -113,7 +120,8 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Return every figure, the derived ones too."""
         result = dataclasses.asdict(self)
-        for name in ("cycles_per_frame", "gbps", "write_utilization", "cycles_per_second"):
+        for name in ("cycles_per_frame", "gbps", "write_utilization", "interrupts_per_frame",
+                     "cycles_per_second"):
             result[name] = round(getattr(self, name), 4)
         result["problems"] = [*self.problems, *self.imbalances()]
         result["ok"] = self.ok
@@ -166,6 +174,7 @@ class Report:
         yield ("pages outstanding", f"{pages.outstanding:,}",
                f"{pages.open:,} being filled; most off the ring {pages.peak:,}")
         yield "returns", f"{self.returns:,}", ""
+        yield "interrupts", f"{self.interrupts:,}", f"{self.interrupts_per_frame:.3f} per frame"
         yield "faults", f"{sum(self.faults.values()):,}", _causes(self.faults)
         yield "wall time", f"{self.wall_seconds:.1f} s", f"{self.cycles_per_second:,.0f} cycles/s"
 

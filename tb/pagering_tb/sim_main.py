@@ -82,6 +82,8 @@ class SimRun:
         pools: list[CardPool] = [card.add_pool(share, policy=policy) for _ in range(options.pools)]
         self.queues = [card.add_queue(pools[number % options.pools], options.ring_entries)
                        for number in range(options.queues)]
+        for queue in self.queues:
+            queue.moderation = options.moderation_limits
         if options.steering_mode is abi.SteeringMode.ROUND_ROBIN:
             card.steer_round_robin(self.queues)
         else:
@@ -196,6 +198,7 @@ class SimRun:
             "faults": {fault.name.lower(): counters[f"fault_{fault.name.lower()}"]
                        for fault in abi.Fault},
             "bytes_in": bench.bytes_sent, "bytes_delivered": bench.board.received_bytes,
+            "interrupts": sum(bench.transport.interrupts[:-1]),
             "returns": counters["returns"], "write_beats": bench.port.beats,
             "pages": dataclasses.asdict(_pages(levels)),
             "per_queue": [dataclasses.asdict(QueueFigures(

@@ -1,4 +1,4 @@
-"""Completions: lines of four, phases, flushing; interrupts: auto-mask and arming without a race."""
+"""Completions: lines of four, or of two extended ones, phases, flushing; never torn."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cocotbext.axi import AxiStreamFrame
 from pagering import abi
 from pagering_tb.write_port import Burst
 
-from .rig import Rig
+from .rig import Rig, is_visible, opened
 
 
 class Lines:
@@ -33,14 +33,6 @@ class Lines:
                 first, last = start // 64, (start // 16 * 16 + burst.bytes - 1) // 64
                 assert first == last, "a line straddles 64 bytes"
                 self.seen.append((number, count, burst.last_cycle))
-
-
-async def opened(dut: HierarchyObject, regions: int | None = None, log2: int = 6,
-                 extended: bool = False, **options: object) -> Rig:
-    rig = Rig(dut, **options)
-    await rig.start()
-    await rig.open((regions or rig.config.regions // 2,), log2=log2, extended=extended)
-    return rig
 
 
 @cocotb.test()
@@ -145,117 +137,53 @@ async def any_flush_timer_delivers_everything(dut: HierarchyObject, period: int)
 
 
 @cocotb.test()
-async def an_interrupt_masks_itself_until_it_is_armed_again(dut: HierarchyObject) -> None:
-    rig = await opened(dut)
-    rises = await watch(rig)
-    await rig.send(*[rig.frame(64) for _ in range(3)])
-    assert rises[0] == 0, "never armed"
-    for expected in (1, 2):
-        rig.queues[0].poll()
-        await rig.write(abi.USER, "ARM", 0, index_=rig.queues[0].head)
-        await rig.settle()
-        assert rises[0] == expected - 1, "nothing new"
-        assert await rig.get(abi.QUEUE, "STATUS") == 2, "armed"
-        for _ in range(4):
-            await rig.send(rig.frame(64))
-        assert rises[0] == expected, "one edge for each arming"
-        assert await rig.get(abi.QUEUE, "STATUS") == 4, "fired, and masked"
-    assert rises[1:] == [0] * rig.config.queues
+@cocotb.parametrize(extended=(False, True))
+async def a_completion_is_never_seen_torn(  # checklist 18
+        dut: HierarchyObject, extended: bool) -> None:
+    """Beat by beat as the bus carries them: where the phase is new, all else is final."""
+    rig = await opened(dut, log2=6, extended=extended)
+    seen: list[bytes] = []
+    watch_ring(rig, seen)
+    rig.host(0, every=20)
+    frames = [rig.frame(rig.rng.randint(1, 5000)) for _ in range(100)]
+    await rig.pour(frames)
+    await rig.stop_hosts()
+    queue = rig.queues[0]
+    produced = await rig.get(abi.QUEUE, "PRODUCED")
+    assert len(seen) == produced
+    for index in range(produced - 64, produced):
+        at = (index & 63) * queue.stride
+        assert seen[index] == queue.ring.view[at:at + queue.stride]
+    assert queue.frames == frames
     await rig.check()
 
 
-async def watch(rig: Rig) -> list[int]:
-    """Count the rising edges of each interrupt line from now on."""
-    rises = [0] * (rig.config.queues + 1)
+def watch_ring(rig: Rig, seen: list[bytes]) -> None:
+    """Look at queue 0's ring in each cycle, and so after each beat; note what a new phase shows."""
+    queue = rig.queues[0]
 
     async def run() -> None:
-        before = int(rig.dut.irq.value)
         while True:
             await RisingEdge(rig.dut.clk)
-            now = int(rig.dut.irq.value)
-            for bit in range(len(rises)):
-                rises[bit] += (now & ~before) >> bit & 1
-            before = now
+            while is_visible(rig, len(seen)):
+                at = (len(seen) & (1 << queue.log2) - 1) * queue.stride
+                seen.append(bytes(queue.ring.view[at:at + queue.stride]))
     cocotb.start_soon(run())
-    return rises
 
 
 @cocotb.test()
-async def no_wake_up_is_lost_wherever_arming_meets_a_completion(dut: HierarchyObject) -> None:
-    rig = await opened(dut)
-    rises = await watch(rig)
-    queue = rig.queues[0]
-    late = 0
-    for offset in range(64):
-        queue.poll()
-        index = queue.head
-        # Sent first, armed ``offset`` cycles later: before, in or after the cycle of visibility.
-        await rig.bench.send_raw(AxiStreamFrame(rig.frame(64)))
-        await rig.bench.cycles(offset)
-        late += bool(await_visible(rig, queue.head))
-        await rig.write(abi.USER, "ARM", 0, index_=index)
-        await rig.settle()
-        assert rises[0] == offset + 1, f"armed {offset} cycles after the frame: {rises[0]} edges"
-        assert await rig.get(abi.QUEUE, "STATUS") == 4
-        await queue.take()
-        await rig.flush()
-    assert 0 < late < 64, "arming came before and after the completion"
-    await rig.check()
-
-
-def await_visible(rig: Rig, index: int) -> bool:
-    """Return whether completion ``index`` of queue 0 is in memory now."""
-    queue = rig.queues[0]
-    at = (index & (1 << queue.log2) - 1) * 16
-    phase = queue.ring.view[at + 15] >> 7
-    return phase == 1 - (index >> queue.log2 & 1)
-
-
-@cocotb.test()
-async def the_event_vector_is_raised_by_enabled_events_only(dut: HierarchyObject) -> None:
-    rig = await opened(dut)
-    rises = await watch(rig)
-    await rig.poke(0, 0)
-    await rig.flush()
-    assert rises[-1] == 0, "not enabled"
-    await rig.write(abi.CARD, "EVENT_ENABLE", fault=1)
-    await rig.flush()
-    assert rises[-1] == 1, "it had happened already"
-    await rig.poke(0, 0)
-    await rig.flush()
-    assert rises[-1] == 1, "still raised"
-    await rig.write(abi.CARD, "EVENTS", fault=1)
-    await rig.flush()
-    assert not int(dut.irq.value) >> rig.config.queues
-    await rig.queues[0].give(0xFFFF_FFFF)
-    await rig.flush()
-    assert rises[-1] == 2
-    ring = rig.queues[0].ring
-    await rig.write(abi.CARD, "EVENTS", fault=1)
-    await rig.write(abi.CARD, "EVENT_ENABLE", write_error=1)
-    rig.bench.port.inject_error(lambda address: not ring.address <= address < ring.end)
-    await rig.send(rig.frame(64))
-    assert rises[-1] == 3
-    await rig.check({"REGISTER_ACCESS": 2, "RETURN_PAGE": 1, "DATA_WRITE": 1})
-
-
-@cocotb.test()
-async def arming_right_after_enabling_is_neither_lost_nor_early(dut: HierarchyObject) -> None:
-    rig = await opened(dut, latency=200)
-    await rig.send(*[rig.frame(64) for _ in range(5)])
-    await rig.queues[0].take()
-    await rig.write(abi.QUEUE, "CONTROL", 0, enable=0)
-    await rig.steer(1)
+async def each_queue_has_completions_of_its_own_kind(dut: HierarchyObject) -> None:
+    rig = await opened(dut, log2=7)
+    await rig.write(abi.QUEUE, "CONTROL", 1, enable=0)
     await rig.settle()
-    rises = await watch(rig)
-    # The card is busy with another queue's frames when queue 0 starts anew.
-    await rig.bench.send([rig.frame(1500) for _ in range(8)])
-    await rig.queues[0].enable()
-    await rig.write(abi.USER, "ARM", 0, index_=0)
-    await rig.settle()
-    assert rises[0] == 0, "nothing of the new ring is visible"
-    assert await rig.get(abi.QUEUE, "STATUS") == 2
-    await rig.steer(0)
-    await rig.send(rig.frame(64))
-    assert rises[0] == 1
+    await rig.add_queue(1, 0, 7, extended=True)
+    await rig.round_robin(2)
+    lines = Lines(rig)
+    rig.host(every=20)
+    frames = [rig.frame(64) for _ in range(400)]
+    await rig.pour(frames)
+    await rig.stop_hosts()
+    for number, most in ((0, 4), (1, 2)):
+        assert rig.queues[number].frames == frames[number::2]
+        assert max(count for queue, count, _ in lines.seen if queue == number) == most
     await rig.check()

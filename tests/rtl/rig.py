@@ -22,10 +22,11 @@ from cocotbext.axi import AxiStreamFrame
 from pagering import abi
 from pagering.abi import DropCause, Fault
 from pagering_hdl.config import CardConfig
+from pagering_hdl.interrupts import ROUND_MIN
 from pagering_tb.bench import BenchOptions, CardBench
 from pagering_tb.host_memory import DmaBlock
 
-__all__ = ["Completion", "HostQueue", "Rig", "config", "token"]
+__all__ = ["Completion", "HostQueue", "Rig", "config", "is_visible", "opened", "token"]
 
 INDEX_MASK = (1 << abi.CONSUMER_BITS) - 1
 CONFIG_VARIABLE = "PAGERING_TEST_CONFIG"
@@ -319,6 +320,8 @@ class Rig:
         await self.flush()
         for _ in range(20_000):
             if (await self.get(abi.CARD, "STATUS")) & 2 and self.bench.port.idle:
+                # All queues are looked at once more before an interrupt is known not to come.
+                await self.bench.cycles(max(ROUND_MIN, self.config.queues) + 8)
                 return
         raise AssertionError("the card does not become idle")
 
@@ -402,3 +405,19 @@ class Rig:
             off += registered - free
         assert off == sum(held), "each page off a ring is held by one queue"
         assert not self.bench.problems(), self.bench.problems()[:3]
+
+
+async def opened(dut: HierarchyObject, regions: int | None = None, log2: int = 6,
+                 extended: bool = False, **options: object) -> Rig:
+    """Return a rig with one pool of half the card's regions, open to receive."""
+    rig = Rig(dut, **options)
+    await rig.start()
+    await rig.open((regions or rig.config.regions // 2,), log2=log2, extended=extended)
+    return rig
+
+
+def is_visible(rig: Rig, index: int) -> bool:
+    """Return whether completion ``index`` of queue 0 is in memory now."""
+    queue = rig.queues[0]
+    end = ((index & (1 << queue.log2) - 1) + 1) * queue.stride
+    return queue.ring.view[end - 1] >> 7 == 1 - (index >> queue.log2 & 1)

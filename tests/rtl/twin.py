@@ -106,6 +106,12 @@ class Pair:
             data, tkeep=keep, tuser=[0] * (len(data) - 1) + [1] if bad else 0))
         self.twin.inject(data, bad=bad, malformed=hole and len(data) > 2)
 
+    async def pass_time(self) -> None:
+        """Let all that is moderated by time become due: a unit, and one for its rounding."""
+        if any(queue.interrupt.time for queue in self.twin.state.queues):
+            await self.rig.bench.cycles(2 * abi.MODERATION_CYCLES)
+            self.twin.advance(abi.MODERATION_CYCLES)
+
     def collect(self) -> None:
         """Note the tokens of new completions, as the twin shows them."""
         for queue, state in enumerate(self.twin.state.queues):
@@ -142,7 +148,7 @@ class Pair:
                         f"after {what}: {block.name}.{register.name} {index} is {card:#x} on the "
                         f"card and {twin:#x} on the twin")
         state = self.twin.state
-        lines = sum(queue.fired << n for n, queue in enumerate(state.queues))
+        lines = sum(queue.interrupt.fired << n for n, queue in enumerate(state.queues))
         lines |= bool(state.events & state.event_enable) << self.cfg.queues
         assert int(self.rig.dut.irq.value) == lines, f"after {what}: interrupt lines"
         for queue, (card_ring, twin_ring) in enumerate(self.rings):
@@ -157,8 +163,8 @@ async def step(pair: Pair) -> str:
     kind = rng.choices(
         ("frame", "return", "forge", "near", "consume", "arm", "queue", "pool", "limits",
          "low water", "retire", "register", "steer", "frame limits", "receive", "locked", "events",
-         "bad access"),
-        (60, 40, 3, 8, 12, 6, 4, 2, 3, 2, 1, 3, 3, 1, 1, 2, 2, 1))[0]
+         "bad access", "clock", "moderation", "force"),
+        (60, 40, 3, 8, 12, 12, 4, 2, 3, 2, 1, 3, 3, 1, 1, 2, 2, 1, 6, 4, 2))[0]
     if kind == "frame":
         length = rng.choice((rng.randint(1, 64), rng.randint(1, 2000), rng.randint(1, 9700),
                              cfg.page_bytes, cfg.chunk_bytes))
@@ -225,6 +231,18 @@ async def step(pair: Pair) -> str:
         await pair.write(abi.CARD, "EVENTS", low_water=1, fault=rng.randrange(2))
         await pair.write(abi.CARD, "EVENT_ENABLE", low_water=rng.randrange(2),
                          fault=rng.randrange(2))
+    elif kind == "clock":
+        # It stands still, or the twin could not know when a frame came.
+        for half in ("LOW", "HIGH"):
+            await pair.write(abi.CARD, f"CLOCK_VALUE_{half}", value=rng.getrandbits(32))
+        for command in (rng.choice((abi.ClockCommand.SET, abi.ClockCommand.ADJUST)),
+                        abi.ClockCommand.CAPTURE):
+            await pair.write(abi.CARD, "CLOCK_COMMAND", command=command)
+    elif kind == "moderation":
+        await pair.write(abi.QUEUE, "MODERATION", queue, time=rng.choice((0, 0, 1)),
+                         completions=rng.choice((0, 0, 1, 2, 5, 4095)))
+    elif kind == "force":
+        await pair.write(abi.QUEUE, "FORCE", queue, force=rng.randrange(2))
     elif kind == "bad access":
         await pair.poke(rng.choice((0, 0x3FC, 0x1FFC, 0x2FFC, 0x3014)), rng.getrandbits(32))
         for read in (pair.rig.bench.transport.read32_async, pair.twin.read32):
@@ -256,6 +274,7 @@ async def card_and_twin_agree_after_every_step(dut: HierarchyObject) -> None:
     for number in range(STEPS):
         what = await step(pair)
         await rig.settle()
+        await pair.pass_time()
         pair.collect()
         await pair.compare(f"step {number}, {what}", number % 10 == 0)
     for slot in pair.used:

@@ -1,0 +1,55 @@
+"""The interrupt of a queue of the in-memory card: armed, moderated, forced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pagering import abi
+
+__all__ = ["FakeInterrupt"]
+
+_INDEX_MASK = (1 << abi.CONSUMER_BITS) - 1
+
+
+@dataclass
+class FakeInterrupt:
+    """Fires once for each time that it is armed."""
+
+    armed: bool = False
+    fired: bool = False
+    forced: bool = False
+    """Wanted as soon as it is armed."""
+    past: int = 0
+    """It is armed for completions past this index."""
+    time: int = 0
+    """It waits so long for company, in units of ``abi.MODERATION_CYCLES``."""
+    completions: int = 0
+    """It waits for so many."""
+    _since: int | None = None
+    """Cycle in which completions past the index were first seen."""
+
+    def arm(self, index: int) -> None:
+        """Fire when completions past ``index`` are due to."""
+        self.armed, self.fired, self.past, self._since = True, False, index, None
+
+    def disarm(self) -> None:
+        """Forget what it was armed for."""
+        self.armed = self.fired = self.forced = False
+
+    def look(self, produced: int, cycle: int) -> bool:
+        """Fire if it is due; return whether it does."""
+        if not self.armed:
+            return False
+        pending = produced - self.past & _INDEX_MASK
+        if pending > 1 << abi.RING_LOG2_MAX:
+            pending = 0  # the index is past them: the host has made it up
+        if pending and self._since is None:
+            self._since = cycle
+        waited = cycle - (self._since or 0)
+        due = pending > 0 and (
+            not (self.time or self.completions) or 0 < self.completions <= pending
+            or 0 < self.time * abi.MODERATION_CYCLES <= waited)
+        if not (due or self.forced):
+            return False
+        self.armed, self.forced, self.fired = False, False, True
+        return True
