@@ -9,10 +9,11 @@ import pytest
 
 from hdl_streams import plain, rules, simulate, sink, source
 from pagering_hdl.page_table import Open
-from pagering_hdl.streams import StreamBuffer, StreamQueue
+from pagering_hdl.streams import StreamBuffer, StreamQueue, StreamRelay
 
 STAGES = {
     "buffer": (lambda shape: StreamBuffer(shape), 1),
+    "relay": (lambda shape: StreamRelay(shape), 1),
     "queue": (lambda shape: StreamQueue(shape, depth=4), 1),
     "queue of 2": (lambda shape: StreamQueue(shape, depth=2), 1),
     "block queue": (lambda shape: StreamQueue(shape, depth=5, block=True), 2),
@@ -33,7 +34,7 @@ def test_keeps_the_rules_and_loses_nothing(kind, seed):
     assert got == sent
 
 
-@stages
+@pytest.mark.parametrize("kind", [kind for kind in STAGES if kind != "relay"])
 def test_takes_one_a_cycle(kind):
     make, latency = STAGES[kind]
     dut = make(16)
@@ -50,6 +51,25 @@ def test_takes_one_a_cycle(kind):
             await ctx.tick()
     simulate(dut, bench)
     assert times == [(number, number - latency) for number in range(latency, 20)]
+
+
+def test_a_relay_takes_one_in_two_cycles_and_says_so_without_looking_ahead():
+    dut = StreamRelay(16)
+    taken = []
+
+    async def bench(ctx):
+        ctx.set(dut.i.valid, 1)
+        for cycle in range(20):
+            ready = ctx.get(dut.i.ready)
+            for other in (1, 0, 1):
+                ctx.set(dut.o.ready, other)
+                assert ctx.get(dut.i.ready) == ready
+            ctx.set(dut.i.payload, cycle)
+            taken.append(ready)
+            assert ctx.get(dut.o.valid) == (not ready)
+            await ctx.tick()
+    simulate(dut, bench)
+    assert taken == [1, 0] * 10
 
 
 @pytest.mark.parametrize("block", [False, True])

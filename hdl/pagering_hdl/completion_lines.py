@@ -188,8 +188,8 @@ class CompletionLines(wiring.Component):
 
     def _store(self, m):
         """Put the completion in its place, with its phase."""
-        # Wide and shallow, it would else become lookup tables. What is read of a completion while it
-        # is being written is never used, so synthesis need not say what that would be.
+        # Wide and shallow, it would else become lookup tables. What is read of a completion while
+        # it is being written is never used, so synthesis need not say what that would be.
         m.submodules.store = store = Memory(shape=StoreWord, depth=4 * self.config.queues, init=[],
                                             attrs={"ram_style": "block", "no_rw_check": 1})
         into, out = store.write_port(granularity=1), store.read_port()

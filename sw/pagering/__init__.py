@@ -17,6 +17,7 @@ from pagering.abi import L3, L4, DropCause, Event, Fault, Policy
 from pagering.capabilities import Capabilities
 from pagering.card import Card
 from pagering.card_pool import CardPool
+from pagering.clock import Clock
 from pagering.errors import CaptureError, CardError, FrameReleased, PageringError, PoolError
 from pagering.frame import Burst, Frame
 from pagering.header_split import HeaderSplit
@@ -38,6 +39,7 @@ __all__ = [
     "Card",
     "CardError",
     "CardPool",
+    "Clock",
     "DmaMemory",
     "DropCause",
     "Event",
