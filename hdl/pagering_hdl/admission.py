@@ -9,7 +9,7 @@ A frame whose headers go apart is looked at twice, first its headers, then its p
 has to bear what the headers need. Only then anything is granted.
 """
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Assert, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -115,7 +115,7 @@ class Admission(wiring.Component):
         self._look_up_queue(m)
         self._look_up_pool(m)
         self._price(m)
-        with m.FSM(name="admission"):
+        with m.FSM(name="admission") as decision:
             with m.State("Weigh frame"):
                 self._weigh(m)
             with m.State("Charge headers"):
@@ -126,6 +126,7 @@ class Admission(wiring.Component):
                 self._find_open_pages(m)
             with m.State("Close open pages"):
                 self._close_open_pages(m)
+        m.d.sync += Assert(~self.second | decision.ongoing("Weigh frame"))
         return m
 
     def _look_up_queue(self, m):

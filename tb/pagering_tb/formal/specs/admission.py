@@ -8,7 +8,7 @@ from amaranth.hdl import Array, Assert, Assume, Cat, Mux, Signal
 
 from pagering_hdl.admission import Admission
 from pagering_hdl.admission_rules import AdmissionRules
-from pagering_hdl.layouts import PoolCounts, QueueSettings
+from pagering_hdl.layouts import Kind, PoolCounts, QueueSettings
 from pagering_tb.formal.contract import assume_inputs
 from pagering_tb.formal.mutant import Mutant
 from pagering_tb.formal.specification import Specification, opened, rows, small
@@ -64,8 +64,10 @@ class LimitsAreKept(Specification):
             row = [item.as_value() if hasattr(item, "as_value") else item for item in table]
             m.d.comb += answer.eq(Array(row)[lookup.addr[0]])
         # What induction has to know of headers that are as good as granted.
-        m.d.comb += Assert(~(part.second | part.charging)
-                           | (~self.clearing & (part.headers.share.pool < 2)))
+        m.d.comb += [Assert(~(part.second | part.charging)
+                            | (~self.clearing & (part.headers.share.pool < 2))),
+                     Assert(~part.second | part.chooser.split)]
+        self._grants(m)
         free, off = self._pools(m, rows(m, tables.pool_granted_table.rows), counts, limits)
         held = self._queues(m, rows(m, tables.granted_table.rows), settings, recycled)
         grants = part.grants.valid & part.grants.ready & part.grants.p.frame.opens
@@ -74,6 +76,21 @@ class LimitsAreKept(Specification):
             "headers and payload of two pools": part.charging & (free[0] == 0),
             "held by both queues": (held[0] == 1) & (held[1] == 1),
         }
+
+    def _grants(self, m: Any) -> None:
+        """Count what leaves in grants: pages given out of each pool, and to each queue."""
+        part, grant = self.dut, self.dut.grants.p
+        self.given = [Signal(17, name=f"given_of_pool_{n}") for n in range(2)]
+        self.given_to = [Signal(17, name=f"given_to_queue_{n}") for n in range(2)]
+        pages = (grant.frame.top >> 12) + 1
+        to_frame = Mux(grant.frame.opens, pages, 0)
+        to_headers = grant.split & grant.headers.opens
+        with m.If(part.grants.valid & part.grants.ready & (grant.kind == Kind.SEGMENT)):
+            for n, (of, to) in enumerate(zip(self.given, self.given_to, strict=True)):
+                m.d.sync += of.eq(of + Mux(grant.frame.pool == n, to_frame, 0)
+                                  + (to_headers & (grant.headers.pool == n)))
+                with m.If(grant.index == n):
+                    m.d.sync += to.eq(to + to_frame + to_headers)
 
     def _pools(self, m: Any, granted: list[Any], counts: Any,
                limits: Any) -> tuple[list[Any], list[Any]]:
@@ -92,7 +109,8 @@ class LimitsAreKept(Specification):
                 Assume(~enrols | (~self.clearing & (count.registered < self.PAGES))),
                 Assert(~self.clearing | (count.as_value() == 0)),
                 Assert(count.registered <= self.PAGES), Assert(free <= count.registered),
-                Assert(off <= limit), Assert(~self.clearing | (row == 0)),
+                Assert(total == self.given[pool]), Assert(off <= limit),
+                Assert(~self.clearing | (row == 0)),
             ]
             m.d.sync += [count.pushed.eq(count.pushed + enrols + comes),
                          count.registered.eq(count.registered + enrols)]
@@ -118,6 +136,7 @@ class LimitsAreKept(Specification):
             self.free.append(leaves)
             m.d.comb += [held.eq(row - recycled[queue]), Assume(~leaves | (held != 0)),
                          Assert(held <= settings[queue].quota),
+                         Assert(row == self.given_to[queue]),
                          Assert(~part.second | (part.arrivals.p.queue != queue)
                                 | (held + part.headers.share.opens <= settings[queue].quota)),
                          Assert(~self.clearing | (recycled[queue] == 0) & (row == 0))]
