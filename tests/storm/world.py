@@ -1,0 +1,138 @@
+"""Runs programs: see :mod:`storm.program` for what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from pagering import abi
+from pagering_hdl.config import CardConfig
+from pagering_tb.bulk_wire import WireFrame
+
+from . import program as p
+from .bench import LIMIT_CYCLES
+from .control import Control
+from .pages import Wrong
+from .traffic import Traffic
+
+__all__ = ["World"]
+
+
+class World(Traffic, Control):
+    """A card on which programs run, one after another."""
+
+    def __init__(self, dut: Any, config: CardConfig) -> None:
+        super().__init__(dut, config)
+        self._operations: dict[type[p.Operation], Callable[[Any], Awaitable[None]]] = {
+            p.Frames: self.put_frames, p.Run: self._run, p.Settle: self._settle,
+            p.Host: self.set_host,
+            p.Forge: self.forge, p.Arm: self.arm, p.QueueOff: self.queue_off,
+            p.QueueOn: self.queue_on, p.PoolOff: self.pool_off, p.PoolOn: self.pool_on,
+            p.Replace: self.replace, p.Register: self.register, p.Limit: self.limit,
+            p.Quota: self.quota, p.LowWater: self.low_water, p.Steer: self.steer,
+            p.Gate: self.gate, p.Flush: self.flush, p.Events: self.events,
+            p.Memory: self.set_memory, p.Gaps: self.gaps, p.BusError: self.bus_error,
+            p.Misuse: self.misuse, p.Reset: self._reset}
+
+    async def run(self, program: Sequence[p.Operation]) -> None:
+        """Reset the card by its pin and run a program on it.
+
+        Raises
+        ------
+        Wrong
+            If the card did something that it must not do.
+        """
+        self.ports.on_edge = lambda: None
+        self.dut.rst.value = 1
+        await self.set_memory(p.Memory())
+        self.wire.gaps = 0.0
+        self.ports.clear()
+        self.bus.problems.clear()
+        self.renew()
+        await self.cycles(4)
+        self.ports.clear()
+        self.dut.rst.value = 0
+        self.ports.cycle = 0
+        self.ports.on_edge = self.edge
+        await self.until("out of reset", abi.CARD, "STATUS", 0, lambda value: not value & 1)
+        # The card may think that it is in the midst of a frame, which the reset has cut.
+        self.wire.put(WireFrame(b"end"))
+        await self.rest()
+        self.model.begin(1)
+        await self._set_up()
+        for operation in program:
+            await self._operations[type(operation)](operation)
+            self.look()
+        await self._finish()
+
+    async def _set_up(self) -> None:
+        config = self.config
+        for pool in range(config.pools):
+            await self.load(pool)
+            await self.pool_on(p.PoolOn(pool))
+        await self.load(0)
+        for queue in range(config.queues):
+            await self.queue_on(p.QueueOn(queue, queue))
+        await self.steer(p.Steer(config.queues - 1, True))
+        await self.gate(p.Gate())
+        await self.registers.flush()
+
+    async def _finish(self) -> None:
+        """Take everything down: each page comes back."""
+        await self.set_memory(p.Memory())
+        await self.gaps(p.Gaps(0))
+        await self.settle()
+        await self.set_host(p.Host())
+        await self._give_all()
+        for queue in range(self.config.queues):
+            await self.queue_off(p.QueueOff(queue))
+        await self.settle()
+        for pool in range(self.config.pools):
+            free, registered = [await self.read(abi.POOL, name, pool)
+                                for name in ("FREE", "REGISTERED")]
+            if free != registered:
+                raise Wrong(f"everything was returned, but of {registered} pages of pool {pool} "
+                            f"{free} are free")
+
+    async def _give_all(self) -> None:
+        limit = self.ports.cycle + LIMIT_CYCLES
+        while self.host.held or self.registers.waiting or any(
+                queue.seen for queue in self.model.queues):
+            await self.cycles(20)
+            if self.ports.cycle > limit:
+                raise Wrong("the card does not take what is returned")
+
+    async def _run(self, op: p.Run) -> None:
+        await self.cycles(op.cycles)
+
+    async def _settle(self, op: p.Settle) -> None:
+        await self.settle()
+
+    async def _reset(self, op: p.Reset) -> None:
+        model = self.model
+        self.host.paused = True
+        await self.registers.flush()
+        ended = model.frames.ended
+        self.write(abi.CARD, "RESET", reset=1)
+        await self.until("reset", abi.CARD, "STATUS", 0, lambda value: not value & 1)
+        # Whatever was under way is at its end, and nothing is set up: from here on, no write.
+        blocks = [block for _, block in model.pages.slots.values()]
+        blocks += [queue.ring.block for queue in model.queues if queue.ring is not None]
+        if not self.bus.idle:
+            raise Wrong("the card came out of reset with a write under way")
+        for block in blocks:
+            block.free()
+        model.forget()
+        self.host.forget()
+        self.host.heads = [0] * self.config.queues
+        await self.rest()
+        came, deaf = [await self.read(abi.CARD, name)
+                      for name in ("FRAMES_IN", "DROP_CARD_DISABLED")]
+        # One frame's last beat may have been taken, and stand at the gate, when the reset came.
+        most = model.frames.ended - ended + 1
+        if came > most or came != deaf:
+            raise Wrong(f"after a reset, {came} frames were counted and {deaf} of them dropped as "
+                        f"CARD_DISABLED; at most {most} came")
+        model.begin(came)
+        self.host.paused = False
+        await self._set_up()
