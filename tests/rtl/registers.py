@@ -88,7 +88,7 @@ async def an_access_to_no_register_is_answered_with_an_error(dut: HierarchyObjec
     rig = await opened(dut)
     cfg = rig.config
     nowhere = [0x44, 0x3FC, 0x800, 0xFFC, abi.POOL.base + 0x24,
-               abi.QUEUE.base + 0x24, abi.USER.base + 0x10, abi.USER.base + 0x7FC]
+               abi.QUEUE.base + 0x7C, abi.USER.base + 0x10, abi.USER.base + 0x7FC]
     if cfg.regions < abi.REGION_SLOTS_MAX:
         nowhere.append(abi.REGION.address("REGION", cfg.regions))
     if cfg.pools < abi.POOLS_MAX:
