@@ -54,7 +54,7 @@ class Card:
         assert await self.bus.write(self.ctx, block.address(name, index), value) == OKAY
 
     async def refused(self):
-        return await self.read(abi.CARD, "FAULT_REGISTER_VALUE")
+        return await self.read(abi.STATS, "FAULT_REGISTER_VALUE")
 
     async def until(self, block, name, field, index=0, value=1):
         while block[name].unpack(await self.read(block, name, index))[field] != value:
@@ -197,9 +197,9 @@ def test_regions():
                 (region(2, 0x80000), "REGION_REFUSED", 1),
                 (region(1, 0x80000, 0), "REGION_REFUSED", 1),
                 (region(1, 0x41000), "REGION_ALIGNMENT", 1)):
-            before = await card.read(abi.CARD, f"FAULT_{fault}")
+            before = await card.read(abi.STATS, f"FAULT_{fault}")
             await card.write(abi.REGION, "REGION", value, slot)
-            assert await card.read(abi.CARD, f"FAULT_{fault}") == before + 1
+            assert await card.read(abi.STATS, f"FAULT_{fault}") == before + 1
         assert await card.read(abi.REGION, "REGION", 1) == 0
         await card.write(abi.POOL, "CONTROL", 1, 1)
         await card.write(abi.POOL, "RETIRE", 1, 1)

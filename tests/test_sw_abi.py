@@ -94,10 +94,10 @@ def test_reserved_fields_cannot_be_packed() -> None:
 
 
 def test_each_drop_cause_and_fault_has_its_counter() -> None:
-    names = {name for name, _ in abi.COUNTERS}
+    names = {counter.name for counter in abi.COUNTERS}
     assert {f"DROP_{cause.name}" for cause in abi.DropCause} <= names
     assert {f"FAULT_{fault.name}" for fault in abi.Fault} <= names
-    assert names <= {register.name for register in abi.CARD}
+    assert names <= {register.name for register in abi.STATS}
 
 
 def test_a_missing_register_is_a_key_error_that_names_the_block() -> None:

@@ -66,8 +66,8 @@ def test_header_means_the_same_in_c(tmp_path: Path, standard: str) -> None:
                      && 32 * PAGERING_COMPLETION_PHASE_WORD + PAGERING_COMPLETION_PHASE_SHIFT
                         == {phase}
                      && PAGERING_TOKEN_GENERATION_MASK == {generation.mask}u
-                     && PAGERING_CARD_FAULT_RETURN_IDLE
-                        == {abi.CARD["FAULT_RETURN_IDLE"].offset}u
+                     && PAGERING_STATS_FAULT_RETURN_IDLE
+                        == {abi.STATS["FAULT_RETURN_IDLE"].offset}u
                      && PAGERING_FAULT_RETURN_IDLE == {int(abi.Fault.RETURN_IDLE)}
                      && PAGERING_ID_VALUE == {abi.ID_VALUE}u);
         }}

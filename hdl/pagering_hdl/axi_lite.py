@@ -14,7 +14,7 @@ from .register_port import RegisterPort
 __all__ = ["AddressDecoder", "RegisterWindow"]
 
 BLOCKS = {"card": abi.CARD, "region": abi.REGION, "pool": abi.POOL, "queue": abi.QUEUE,
-          "user": abi.USER}
+          "user": abi.USER, "stats": abi.STATS}
 
 
 class AddressDecoder(wiring.Component):
@@ -23,7 +23,7 @@ class AddressDecoder(wiring.Component):
     Members
     -------
     address : :py:`In(20)`
-    card, region, pool, queue, user : :py:`Out(1)`
+    card, region, pool, queue, user, stats : :py:`Out(1)`
         The block, if there is that copy of it.
     index : :py:`Out(8)`, offset : :py:`Out(12)`
         Which copy of the block, and where in it.
@@ -48,6 +48,8 @@ class AddressDecoder(wiring.Component):
             m.d.comb += [self.card.eq(1), self.offset.eq(offset)]
         with m.Elif(page == abi.POOL.base >> 12):
             m.d.comb += [self.pool.eq(1), self.index.eq(offset[6:]), self.offset.eq(offset[:6])]
+        with m.Elif(page == abi.STATS.base >> 12):
+            m.d.comb += [self.stats.eq(1), self.offset.eq(offset)]
         with m.Else():
             m.d.comb += [self.queue.eq(~page[0]), self.user.eq(page[0]),
                          self.index.eq(page[1:] - 1), self.offset.eq(offset)]
@@ -76,7 +78,7 @@ class RegisterWindow(wiring.Component):
     Members
     -------
     bus : :py:`In(AxiLite())`
-    card, region, pool, queue, user : :py:`Out(RegisterPort())`
+    card, region, pool, queue, user, stats : :py:`Out(RegisterPort())`
     closed : :py:`In(1)`
         The card is being reset: reads give zero and writes are ignored, but in the card's page.
     refusal : :py:`Out(Refusal)`
@@ -128,15 +130,21 @@ class RegisterWindow(wiring.Component):
         return go & ~good
 
     def _read(self, m):
-        """Decode, look up, answer: a cycle each. Reads are rare; a long path would not be."""
+        """Decode, look up, answer: a cycle each, if the block does not take longer.
+
+        Reads are rare; a long path would not be.
+        """
         bus = self.bus
         m.submodules.read_decoder = decoder = AddressDecoder(self.config)
         address, step = Signal(abi.WINDOW_ADDRESS_BITS), Signal(3)
         index, offset, readable = Signal(8), Signal(12), Signal()
         chosen = Signal(len(BLOCKS))
         m.d.comb += [decoder.address.eq(address), bus.arready.eq(~step.any() & ~bus.rvalid)]
+        waits = Signal()
+        with m.If(~waits):
+            m.d.sync += step.eq(step << 1)
         m.d.sync += [
-            step.eq(step << 1), index.eq(decoder.index), offset.eq(decoder.offset),
+            index.eq(decoder.index), offset.eq(decoder.offset),
             readable.eq(decoder.readable),
             chosen.eq(Cat(getattr(decoder, name) for name in BLOCKS)),
         ]
@@ -151,7 +159,8 @@ class RegisterWindow(wiring.Component):
             m.d.comb += [port.read_index.eq(index), port.read_offset.eq(offset)]
             m.d.sync += value.eq(port.value)
             with m.If(chosen[number] & readable & open_now):
-                m.d.comb += found.eq(value)
+                m.d.comb += [port.read.eq(step[1]), found.eq(value),
+                             waits.eq(step[1] & ~port.answered)]
         with m.If(step[2]):
             m.d.sync += [bus.rvalid.eq(1), bus.rdata.eq(found), bus.rresp.eq(
                 Mux(readable, Response.OKAY, Response.SLVERR))]

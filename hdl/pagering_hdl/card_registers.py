@@ -1,7 +1,7 @@
-"""Page 0 of the card: identity, control, events, counters."""
+"""Page 0 of the card: identity, control, events."""
 
 from amaranth.hdl import Cat, Const, Module, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from pagering import abi
@@ -14,7 +14,8 @@ from .register_port import RegisterPort, masked, read_mux, storage, written
 __all__ = ["CardRegisters"]
 
 SETTINGS = {"control": "CONTROL", "steering": "STEERING", "limits": "FRAME_LIMITS",
-            "flush_timer": "FLUSH_TIMER", "region_high": "REGION_HIGH"}
+            "flush_timer": "FLUSH_TIMER", "region_high": "REGION_HIGH", "pause": "PAUSE",
+            "pause_levels": "PAUSE_FIFO"}
 
 
 class CardRegisters(wiring.Component):
@@ -23,9 +24,10 @@ class CardRegisters(wiring.Component):
     Members
     -------
     port : :py:`In(RegisterPort())`
-    control, steering, limits, flush_timer, region_high : :py:`Out(struct(...))`
+    control, steering, limits, flush_timer, region_high, pause, pause_levels :
+    :py:`Out(struct(...))`
         What the host set.
-    counters : :py:`In(ArrayLayout(32, len(abi.COUNTERS)))`
+    pause_status : :py:`In(struct(...))`, fifo_peak : :py:`In(32)`
     low_water : :py:`In(pools)`, low_water_event, fault_event, error_event : :py:`In(1)`
     resetting, quiet : :py:`In(1)`
     reset : :py:`Out(1)`
@@ -42,7 +44,7 @@ class CardRegisters(wiring.Component):
         super().__init__({
             "port": In(RegisterPort()),
             **{name: Out(struct(abi.CARD[register])) for name, register in SETTINGS.items()},
-            "counters": In(data.ArrayLayout(32, len(abi.COUNTERS))),
+            "pause_status": In(struct(abi.CARD["PAUSE_STATUS"])), "fifo_peak": In(32),
             "low_water": In(config.pools), "low_water_event": In(1), "fault_event": In(1),
             "error_event": In(1), "resetting": In(1), "quiet": In(1),
             "reset": Out(1), "irq": Out(1), "refusal": Out(Refusal),
@@ -106,5 +108,5 @@ class CardRegisters(wiring.Component):
             "STATUS": Cat(self.resetting, self.quiet), "LOW_WATER_0": low[:32],
             "LOW_WATER_1": low[32:64],
             "CLOCK_LOW": self.captured[:32], "CLOCK_HIGH": self.captured[32:],
-            **{name: self.counters[n] for n, (name, _) in enumerate(abi.COUNTERS)},
+            "PAUSE_STATUS": self.pause_status.as_value(), "FIFO_PEAK": self.fifo_peak,
         }

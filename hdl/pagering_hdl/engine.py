@@ -18,7 +18,7 @@ A frame's way, part by part::
 What the card knows of a frame waits beside this way, from admission to the deliverer.
 """
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -30,7 +30,7 @@ from .burst_splitter import BurstSplitter
 from .card_registers import CardRegisters
 from .clock import Clock
 from .completion_lines import CompletionLines
-from .counters import CardCounters, QueueCounters
+from .counter_registers import StatsRegisters
 from .deliverer import Deliverer, Entry
 from .dissector import Dissector
 from .dma_writer import DmaWriter
@@ -43,6 +43,7 @@ from .packet_fifo import PacketFifo
 from .packet_reader import ReadCommand
 from .page_opener import PageOpener
 from .page_table import PageTable, Refusal
+from .pause import Pause
 from .placement_fork import PlacementFork
 from .placer import Placer
 from .pool_monitor import PoolMonitor
@@ -55,6 +56,7 @@ from .register_port import RegisterPort
 from .response_tracker import ResponseTracker
 from .return_checker import ReturnChecker
 from .segmenter import Segmenter
+from .statistics import Statistics
 from .steering import Steering
 from .streams import StreamBuffer, StreamQueue
 
@@ -70,13 +72,13 @@ class Engine(wiring.Component):
     Members
     -------
     frames : :py:`In(AxiStream(bits))`, bus : :py:`Out(AxiWrite(bits))`
-    card, region, pool, queue, user : :py:`In(RegisterPort())`
+    card, region, pool, queue, user, stats : :py:`In(RegisterPort())`
     access_refusal : :py:`In(Refusal)`
         From the register window.
     irq : :py:`Out(queues + 1)`
         A bit for each queue; the last one for events.
     pause : :py:`Out(1)`
-        A running pool is low.
+        The other side of the wire should be silent.
     closed : :py:`In(1)`
         Take no new frame: a reset is near.
     reset : :py:`Out(1)`
@@ -103,6 +105,7 @@ class Engine(wiring.Component):
         self._writes(m)
         self._completions(m)
         self._registers(m)
+        self._pausing(m)
         self._counting(m)
         return m
 
@@ -135,7 +138,8 @@ class Engine(wiring.Component):
             "card_registers": CardRegisters(config), "pool_registers": PoolRegisters(config),
             "region_registers": RegionRegisters(config),
             "queue_registers": QueueRegisters(config), "user_registers": UserRegisters(config),
-            "counters": CardCounters(), "queue_counters": QueueCounters(config.queues),
+            "stats_registers": StatsRegisters(config), "statistics": Statistics(config),
+            "pauser": Pause(config),
         }
 
     def _parts(self, m):
@@ -262,7 +266,7 @@ class Engine(wiring.Component):
         admission, pages, monitor = self._admission, self._pages, self._monitor
         lifecycle, regions = self._lifecycle, self._region_registers
         for name, block in (("card", card), ("pool", pool), ("queue", queue), ("user", user),
-                            ("region", regions)):
+                            ("region", regions), ("stats", self._stats_registers)):
             wiring.connect(m, wiring.flipped(getattr(self, name)), block.port)
         wiring.connect(m, card.clock_orders, self._clock.orders)
         for asks, answers in (
@@ -278,8 +282,6 @@ class Engine(wiring.Component):
                 (queue.produced, self._interrupts.produced),
                 (self._lines.shape, queue.shape), (self._reader.base, queue.base),
                 (self._interrupts.moderation, queue.moderation),
-                (user.delivered, self._queue_counters.delivered),
-                (user.drops, self._queue_counters.drops),
                 (regions.slot, self._regions.slot[1]),
                 (pool.retire, regions.retire), (regions.commands, self._loader.commands)):
             wiring.connect(m, asks, answers)
@@ -307,34 +309,57 @@ class Engine(wiring.Component):
             card.captured.eq(self._clock.captured), card.resetting.eq(self.closed),
             card.quiet.eq(self.idle), self.reset.eq(card.reset),
             self.irq.eq(Cat(self._interrupts.fired, card.irq)),
-            self.pause.eq(monitor.low.any() | admission.waits),
+        ]
+
+    def _pausing(self, m):
+        pauser, card = self._pauser, self._card_registers
+        m.d.comb += [
+            pauser.enable.eq(card.pause), pauser.levels.eq(card.pause_levels),
+            pauser.level.eq(self._fifo.level), pauser.low.eq(self._monitor.low.any()),
+            pauser.held.eq(self._admission.waits),
+            card.pause_status.eq(pauser.status), card.fifo_peak.eq(pauser.peak),
+            self.pause.eq(pauser.status.pause),
         ]
 
     def _counting(self, m):
         """Every event to its counter."""
-        counters, queues, tracker = self._counters, self._queue_counters, self._tracker
-        admission, pages = self._admission, self._pages
+        statistics, gate, bus = self._statistics, self._gate, self.bus
+        admission, pages, tracker = self._admission, self._pages, self._tracker
         # The registers refuse one write at a time, so one of these at most is valid.
         registers = Signal(Refusal)
         for source in (self._card_registers, self._pool_registers, self._region_registers,
                        self._queue_registers):
             with m.If(source.refusal.valid):
                 m.d.comb += registers.eq(source.refusal)
-        recycled = pages.recycled
+        recycled, arrivals = pages.recycled, self._steering.arrivals
         m.d.comb += [
-            counters.ended.eq(self._gate.ended), counters.gate_drop.eq(self._gate.dropped),
-            counters.admission_drop.eq(admission.dropped), counters.visible.eq(tracker.visible),
-            counters.accepted.eq(pages.accepted),
-            counters.recycled.eq(recycled.valid & recycled.ready),
-            counters.refusals[0].eq(self._checker.refusal),
-            counters.refusals[1].eq(pages.refusal), counters.refusals[2].eq(registers),
-            counters.refusals[3].eq(self.access_refusal),
-            counters.data_error.eq(tracker.data_error),
-            counters.line_error.eq(tracker.line_error),
-            self._card_registers.counters.eq(counters.values),
-            self._card_registers.fault_event.eq(counters.fault),
+            statistics.ended.eq(gate.ended), statistics.size.eq(gate.size),
+            statistics.taken.eq(gate.taken), statistics.first.eq(gate.first),
+            statistics.beat.eq(gate.beat), statistics.good.eq(gate.commit),
+            statistics.gate_drop.eq(gate.dropped), statistics.arrival.eq(arrivals.p),
+            statistics.decided.eq(arrivals.valid & arrivals.ready),
+            statistics.admission_drop.eq(admission.dropped),
+            statistics.visible.eq(tracker.visible), statistics.accepted.eq(pages.accepted),
+            statistics.recycled.eq(recycled.valid & recycled.ready),
+            *(into.eq(refusal) for into, refusal in zip(statistics.refusals, (
+                self._checker.refusal, pages.refusal, registers, self.access_refusal),
+                strict=True)),
+            statistics.data_error.eq(tracker.data_error),
+            statistics.line_error.eq(tracker.line_error),
+            statistics.pause.eq(self._pauser.status.pause),
+            statistics.pause_begins.eq(self._pauser.begins),
+            statistics.burst.eq(bus.awvalid & bus.awready),
+            statistics.beat_taken.eq(bus.wvalid & bus.wready), statistics.strobe.eq(bus.wstrb),
+            self._card_registers.fault_event.eq(statistics.fault),
             self._card_registers.error_event.eq(tracker.data_error | tracker.line_error),
-            queues.visible.eq(tracker.visible), queues.dropped.eq(admission.dropped.valid),
-            queues.dropped_queue.eq(admission.dropped_queue),
         ]
+        self._looking_up(m)
 
+    def _looking_up(self, m):
+        """The host reads one register at a time, so one of the two asks at most."""
+        lookup, user = self._statistics.lookup, self._user_registers.counters
+        stats = self._stats_registers.lookup
+        m.d.comb += [lookup.ask.eq(user.ask | stats.ask),
+                     lookup.row.eq(Mux(user.ask, user.row, stats.row))]
+        for asker in (user, stats):
+            m.d.comb += [asker.answered.eq(lookup.answered), asker.value.eq(lookup.value)]

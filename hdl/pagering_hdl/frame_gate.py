@@ -96,8 +96,14 @@ class FrameGate(wiring.Component):
         At the last beat, with or after its write: keep the frame, or forget it.
     length : :py:`Out(14)`
         Bytes of the frame that is committed.
+    taken : :py:`Out(range(bits // 8 + 1))`
+        Bytes that are taken off the stream.
+    first : :py:`Out(1)`
+        They are of a frame's first beat.
     ended : :py:`Out(1)`
         Event: a frame ended on the stream.
+    size : :py:`Out(15)`
+        Its bytes; of a frame that is too long for 14 bits, any number that also is.
     dropped : :py:`Out(Drop)`
     """
 
@@ -110,7 +116,8 @@ class FrameGate(wiring.Component):
             "limits": In(struct(abi.CARD["FRAME_LIMITS"])),
             "closed": In(1), "room": In(1),
             "write": Out(1), "beat": Out(bits), "commit": Out(1), "rollback": Out(1),
-            "length": Out(14), "ended": Out(1), "dropped": Out(Drop),
+            "length": Out(14), "taken": Out(range(bits // 8 + 1)), "first": Out(1),
+            "ended": Out(1), "size": Out(15), "dropped": Out(Drop),
         })
 
     def elaborate(self, platform):
@@ -118,6 +125,7 @@ class FrameGate(wiring.Component):
         m.submodules.counter = counter = BeatCounter(self.bits)
         wiring.connect(m, counter.frames, wiring.flipped(self.frames))
         beat = counter.o.p
+        # Past 14 bits nothing is added: there is no longer frame than that to tell apart.
         before, total = Signal(15), Signal(15)
         maximum = Signal(15)
         m.d.comb += [
@@ -125,7 +133,7 @@ class FrameGate(wiring.Component):
                            self.limits.maximum)),
             total.eq(before + beat.bytes),
             self.beat.eq(beat.data),
-            self.length.eq(total),
+            self.length.eq(total), self.size.eq(total),
         ]
         # What is known to be wrong with the frame: from earlier beats, and with this one.
         flags = data.StructLayout({"deaf": 1, "malformed": 1, "overflow": 1, "oversize": 1})
@@ -145,10 +153,11 @@ class FrameGate(wiring.Component):
                                & (doomed | self.room | self.control.drop_when_full)),
             take.eq(counter.o.valid & counter.o.ready),
             # A last beat without bytes takes no place: the reader counts beats from the length.
+            self.taken.eq(Mux(take, beat.bytes, 0)), self.first.eq(take & ~midframe),
             self.write.eq(take & ~now.as_value().any() & (beat.bytes != 0)),
         ]
         with m.If(take):
-            m.d.sync += [midframe.eq(~beat.last), before.eq(Mux(now.oversize, before, total)),
+            m.d.sync += [midframe.eq(~beat.last), before.eq(Mux(before[14], before, total)),
                          known.eq(now)]
             with m.If(beat.last):
                 m.d.sync += [before.eq(0), known.eq(0)]

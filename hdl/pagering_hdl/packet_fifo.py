@@ -37,6 +37,8 @@ class PacketFifo(wiring.Component):
     commands : :py:`In(stream.Signature(ReadCommand))`
         For each committed frame, in order: its segments, or one skip.
     beats : :py:`Out(stream.Signature(bits))`
+    level : :py:`Out(range(depth + 1))`
+        Beats inside, those of the frame under way too.
     empty : :py:`Out(1)`
         No frame inside.
     """
@@ -51,7 +53,7 @@ class PacketFifo(wiring.Component):
             "commit": In(1), "rollback": In(1),
             "commands": In(stream.Signature(ReadCommand)),
             "beats": Out(stream.Signature(bits)),
-            "empty": Out(1),
+            "level": Out(range(depth + 1)), "empty": Out(1),
         })
 
     def elaborate(self, platform):
@@ -66,7 +68,7 @@ class PacketFifo(wiring.Component):
             self.room.eq(used != self.depth),
             into.en.eq(self.write), into.addr.eq(head), into.data.eq(self.beat),
             out.en.eq(reader.enable), out.addr.eq(reader.address), reader.stored.eq(out.data),
-            self.empty.eq((used == pending) & reader.idle),
+            self.level.eq(used), self.empty.eq((used == pending) & reader.idle),
         ]
         wiring.connect(m, reader.commands, wiring.flipped(self.commands))
         wiring.connect(m, wiring.flipped(self.beats), reader.beats)

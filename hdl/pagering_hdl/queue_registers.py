@@ -1,12 +1,13 @@
 """The registers of the queues: the privileged page, and the page that a user may map."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from pagering import abi
 
 from .completion_lines import RingShape
+from .counter_registers import CounterReader
 from .interrupts import Arm
 from .layouts import Count, Fault, Index, QueueSettings, Return, RingIndex, struct
 from .line_reader import RingBase
@@ -14,6 +15,7 @@ from .moderation import Moderation
 from .page_table import Refusal
 from .register_port import RegisterPort, masked, read_mux, written
 from .state_table import Lookup, StateTable
+from .statistics import CounterLookup
 
 __all__ = ["QueueRegisters", "QueueSettingsStore", "UserRegisters"]
 
@@ -171,7 +173,7 @@ class UserRegisters(wiring.Component):
     consumed : :py:`In(Lookup(Index, RingIndex))`
     arm : :py:`Out(Arm)`
     returns : :py:`Out(stream.Signature(Return))`
-    delivered, drops : :py:`Out(Lookup(Index, 32))`
+    counters : :py:`Out(CounterLookup(config))`
     """
 
     def __init__(self, config):
@@ -180,7 +182,7 @@ class UserRegisters(wiring.Component):
             "port": In(RegisterPort()), "restart": In(1), "restart_index": In(Index),
             "consumed": In(Lookup(Index, RingIndex)), "arm": Out(Arm),
             "returns": Out(stream.Signature(Return)),
-            "delivered": Out(Lookup(Index, 32)), "drops": Out(Lookup(Index, 32)),
+            "counters": Out(CounterLookup(config)),
         })
 
     def elaborate(self, platform):
@@ -198,12 +200,25 @@ class UserRegisters(wiring.Component):
             consumed.write.addr.eq(port.write_index), consumed.write.data.eq(port.data),
             self.arm.valid.eq(arms), self.arm.queue.eq(port.write_index),
             self.arm.index.eq(port.data),
-            self.delivered.addr.eq(port.read_index), self.drops.addr.eq(port.read_index),
         ]
+        self._show_counters(m, port)
         # A queue is enabled by a write to another page, so the table is free in that cycle.
         with m.If(self.restart):
             m.d.comb += [consumed.write.en.eq(1), consumed.write.addr.eq(self.restart_index),
                          consumed.write.data.eq(0)]
-        read_mux(m, port, abi.USER, {"DELIVERED": self.delivered.data,
-                                     "DROPPED": self.drops.data})
         return m
+
+    def _show_counters(self, m, port):
+        """A read of a counter takes a few cycles; of all else there is nothing to be read."""
+        first, count = abi.USER[abi.QUEUE_COUNTERS[0].name].offset, abi.QUEUE_COUNTERS[-1].number
+        end = first + 8 * (count + 1)
+        m.submodules.reader = reader = CounterReader(self.config)
+        wiring.connect(m, wiring.flipped(self.counters), reader.lookup)
+        offset, counts = port.read_offset, Signal()
+        m.d.comb += [
+            counts.eq((offset >= first) & (offset < end)), reader.read.eq(port.read & counts),
+            reader.row.eq(Cat((offset[3:7] - first // 8)[:4],
+                              port.read_index + abi.COUNTER_ROWS // abi.QUEUE_COUNTER_ROWS)),
+            reader.upper.eq(offset[2]), port.answered.eq(reader.answered | ~counts),
+            port.value.eq(Mux(counts, reader.value, 0)),
+        ]

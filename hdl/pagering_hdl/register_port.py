@@ -13,14 +13,16 @@ class RegisterPort(wiring.Signature):
     """One access to one block, as the decoder drives it.
 
     Members: ``write`` with ``write_index``, ``write_offset`` and ``data``, held until ``ready``;
-    ``read_index`` and ``read_offset``, answered by ``value`` in the same cycle.
+    ``read_index`` and ``read_offset``, answered by ``value`` in the same cycle. A block that needs
+    more time lets ``answered`` be low at first; it sees ``read`` until it has answered.
     """
 
     def __init__(self):
         super().__init__({
             "write": Out(1), "write_index": Out(8), "write_offset": Out(12), "data": Out(32),
             "ready": In(1),
-            "read_index": Out(8), "read_offset": Out(12), "value": In(32),
+            "read": Out(1), "read_index": Out(8), "read_offset": Out(12), "value": In(32),
+            "answered": In(1, init=1),
         })
 
 

@@ -8,6 +8,7 @@ from .axi import AxiLite, AxiStream, AxiWrite
 from .axi_lite import BLOCKS, RegisterWindow
 from .engine import Engine
 from .reset_control import ResetControl
+from .statistics import counter_rows
 
 __all__ = ["Top"]
 
@@ -51,7 +52,7 @@ class Top(Elaboratable):
         engine = Engine(config)
         m.submodules.window = window = RegisterWindow(config)
         m.submodules.reset = reset = ResetControl(
-            max(2, config.queues, config.pools, config.regions))
+            max(config.pools, config.regions, counter_rows(config)))
         m.submodules.engine = ResetInserter(reset.clear)(engine)
         self._connect(m, "s_axis_rx", engine.frames, manager=False)
         self._connect(m, "m_axi", engine.bus, manager=True)

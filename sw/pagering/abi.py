@@ -9,10 +9,11 @@ The card's register window (one BAR) is made of 4 KiB pages:
 =============================  ===========  ==================================================
 offset                         who maps it  what it holds
 =============================  ===========  ==================================================
-``0x0000``                     privileged   card: identity, control, counters, region table
+``0x0000``                     privileged   card: identity, control, region table
 ``0x1000``                     privileged   pools
 ``0x2000 + 0x2000 * queue``    privileged   queue: completion ring, pool, quota, drain
 ``0x3000 + 0x2000 * queue``    user         queue: doorbells, its counters, the return window
+``0x91000``                    privileged   counters of the whole card
 =============================  ===========  ==================================================
 """
 
@@ -22,17 +23,17 @@ import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import NamedTuple
 
 __all__ = [
     "BLOCKS", "CARD", "CHUNKS_PER_PAGE_MAX", "COMPLETION", "COMPLETION_BYTES", "CONSUMER_BITS",
-    "COUNTERS", "EXTENSION", "EXTENSION_BYTES", "ID_VALUE", "LINE_BYTES", "MODERATION_CYCLES",
-    "PAGE_ID_BITS",
-    "POOL", "POOLS_MAX", "QUEUE", "QUEUES_MAX", "REGION", "REGION_SLOTS_MAX", "RETURN_WINDOW",
-    "RETURN_WINDOW_BYTES",
-    "RING_LOG2_MAX", "RING_LOG2_MIN", "TOKEN", "USER", "VERSION_MAJOR", "VERSION_MINOR",
-    "WINDOW_ADDRESS_BITS", "Access", "Block", "DropCause", "Event", "Fault", "Field", "Layout",
-    "ClockCommand", "HashType", "L3", "L4",
-    "Policy", "Register", "SteeringMode",
+    "Access", "Block", "COUNTERS", "COUNTER_ROWS", "ClockCommand", "Counter", "DropCause",
+    "EXTENSION", "EXTENSION_BYTES", "Event", "Fault", "Field", "HashType", "ID_VALUE", "L3", "L4",
+    "LINE_BYTES", "Layout", "MODERATION_CYCLES", "PAGE_ID_BITS", "PAUSE_UNIT", "POOL", "POOLS_MAX",
+    "Policy", "QUEUE", "QUEUES_MAX", "QUEUE_COUNTERS", "QUEUE_COUNTER_ROWS", "QUEUE_DROPS",
+    "REGION", "REGION_SLOTS_MAX", "RETURN_WINDOW", "RETURN_WINDOW_BYTES", "RING_LOG2_MAX",
+    "RING_LOG2_MIN", "Register", "SIZES", "STATS", "SteeringMode", "TOKEN", "USER", "VERSION_MAJOR",
+    "VERSION_MINOR", "WINDOW_ADDRESS_BITS",
 ]
 
 ID_VALUE = 0x50475247
@@ -381,17 +382,93 @@ def _ro(name: str, offset: int, doc: str, *fields: Field) -> Register:
     return Register(name, offset, Access.RO, doc, *(fields or (Field("value", 32),)))
 
 
-COUNTERS = (
-    ("FRAMES_IN", "frames that ended on the stream, good or bad"),
-    ("FRAMES_DELIVERED", "frames whose last completion is visible to the host"),
-    ("RETURNS", "tokens accepted"),
-    ("RECYCLED", "pages that went back on a recycle ring"),
-    *((f"DROP_{cause.name}", _DROP_DOC[cause]) for cause in DropCause),
-    *((f"FAULT_{fault.name}", _FAULT_DOC[fault]) for fault in Fault),
-)
-"""Card-wide counters, in register order: 32 bits each, wrapping, cleared by reset."""
+class Counter(NamedTuple):
+    """A count of 64 bits: two registers, of which the second has ``_HIGH`` at its name's end.
 
-_COUNTERS_OFFSET = 0x100
+    It only grows, until a reset of the card. A read of either half gives the count of that moment.
+    Read the upper half, the lower, and the upper again, until the upper has not moved: so any
+    number of readers get whole counts without knowing of each other.
+    """
+
+    number: int
+    """Where it is: ``8 * number`` bytes behind the first one of its block."""
+    name: str
+    doc: str
+
+
+def _counters(first: int, *named: tuple[str, str]) -> tuple[Counter, ...]:
+    return tuple(Counter(first + at, name, doc) for at, (name, doc) in enumerate(named))
+
+
+SIZES = ((0, 63), (64, 64), (65, 127), (128, 255), (256, 511), (512, 1023), (1024, 1518),
+         (1519, 2047), (2048, 4095), (4096, 8191), (8192, 9216), (9217, None))
+"""Least and most bytes of each counter of frame sizes: as RMON counts, with the FCS of 4 bytes that
+the MAC has taken off. Those up to 1518 are RFC 2819's; 0 to 63 are its undersize frames."""
+
+COUNTER_ROWS = 64
+COUNTERS = (
+    *_counters(
+        0,
+        ("FRAMES_IN", "frames that ended on the stream, good or bad"),
+        ("BYTES_IN", "bytes that came in on the stream, of good frames or bad, without FCS"),
+        ("FRAMES_DELIVERED", "frames whose last completion is visible to the host"),
+        ("RETURNS", "tokens accepted"),
+        ("RECYCLED", "pages that went back on a recycle ring"),
+        ("MULTICAST", "good frames to a group address other than broadcast"),
+        ("BROADCAST", "good frames to all stations"),
+        ("VLAN", "admitted frames with a VLAN tag"),
+        ("PAUSES", "times that pause_req was raised"),
+        ("PAUSE_CYCLES", "card clock cycles with pause_req raised"),
+        ("WRITE_BURSTS", "bursts written to the host: write addresses taken by the bus"),
+        ("WRITE_BEATS", "beats written to the host"),
+        ("WRITE_BYTES", "bytes written to the host: those with their strobe set")),
+    *_counters(16, *((f"FAULT_{fault.name}", _FAULT_DOC[fault]) for fault in Fault)),
+    *_counters(32, *((f"DROP_{cause.name}", _DROP_DOC[cause]) for cause in DropCause)),
+    *_counters(48, *((f"SIZE_{least}_{'UP' if most is None else most}",
+                      f"frames in, good or bad, of {least} bytes or more, with FCS"
+                      if most is None else
+                      f"frames in, good or bad, of {least} to {most} bytes, with FCS")
+                     for least, most in SIZES)),
+)
+"""Card-wide counters."""
+
+QUEUE_COUNTER_ROWS = 16
+QUEUE_COUNTERS = (
+    *_counters(0, ("RX_PACKETS", "frames delivered to this queue"),
+               ("RX_BYTES", "bytes of the frames admitted to this queue, without FCS")),
+    *_counters(
+        4,
+        ("CSUM_NONE", "admitted frames that are not IP"),
+        ("CSUM_COMPLETE", "admitted IP frames whose L4 the card has not checked: the sum in the "
+         "completion serves to do it"),
+        ("CSUM_UNNECESSARY", "admitted frames whose L4 checksum is right"),
+        ("CSUM_BAD", "admitted frames with a wrong checksum, of IPv4 header or L4"),
+        ("DROP_NO_MEMORY", "frames dropped as NO_PAGE, POOL_LIMIT or QUEUE_QUOTA"),
+        ("DROP_RING_FULL", "frames dropped as RING_FULL"),
+        ("DROP_DISABLED", "frames dropped as QUEUE_DISABLED or POOL_DISABLED"),
+        ("DROP_FILTERED", "frames for this queue dropped as MAC_FILTER, VLAN_FILTER or RULE")),
+)
+"""Counters of each queue. From ``CSUM_NONE`` on, each frame that was steered to the queue moves
+exactly one."""
+
+QUEUE_DROPS: Mapping[DropCause, str] = MappingProxyType({
+    DropCause.MAC_FILTER: "DROP_FILTERED", DropCause.VLAN_FILTER: "DROP_FILTERED",
+    DropCause.RULE: "DROP_FILTERED", DropCause.QUEUE_DISABLED: "DROP_DISABLED",
+    DropCause.POOL_DISABLED: "DROP_DISABLED", DropCause.NO_PAGE: "DROP_NO_MEMORY",
+    DropCause.POOL_LIMIT: "DROP_NO_MEMORY", DropCause.QUEUE_QUOTA: "DROP_NO_MEMORY",
+    DropCause.RING_FULL: "DROP_RING_FULL",
+})
+"""The queue's counter of each cause that a queue can have."""
+
+PAUSE_UNIT = 64
+"""Bytes in the unit of PAUSE_FIFO."""
+
+
+def _halves(first: int, counters: tuple[Counter, ...]) -> Iterator[Register]:
+    for number, name, doc in counters:
+        yield _ro(name, first + 8 * number, doc)
+        yield _ro(f"{name}_HIGH", first + 8 * number + 4, f"{name}, upper half")
+
 
 CARD = Block("CARD", "Card-wide, privileged.", 0x0000, 0x1000, "", False, (
     _ro("ID", 0x00, "Identification: reads 0x50475247.",
@@ -454,7 +531,17 @@ CARD = Block("CARD", "Card-wide, privileged.", 0x0000, 0x1000, "", False, (
     _ro("CLOCK_HIGH", 0x64, "The time when it was last captured, upper half."),
     _ro("CAP_FEATURES", 0x90, "What the card has.",
         Field("header_split", 1, "queues can have headers and payload apart")),
-    *(_ro(name, _COUNTERS_OFFSET + 4 * i, doc) for i, (name, doc) in enumerate(COUNTERS)),
+    Register("PAUSE", 0x80, Access.RW, "What raises pause_req.",
+             Field("fifo", 1, "the packet FIFO is full as PAUSE_FIFO says"),
+             Field("pools", 1, "a running pool is low", 1),
+             Field("held", 1, "a frame waits for memory: see POLICY of its queue", 1)),
+    Register("PAUSE_FIFO", 0x84, Access.RW, "Levels of the packet FIFO, in units of 64 bytes.",
+             Field("xoff", 16, "pause when the level rises to this", 0xFFFF),
+             Field("xon", 16, "no longer when it falls to this")),
+    _ro("PAUSE_STATUS", 0x88, "Whether pause_req is raised, and what for.",
+        Field("pause", 1, "pause_req"), Field("fifo", 1, "the packet FIFO is full"),
+        Field("pools", 1, "a running pool is low"), Field("held", 1, "a frame waits for memory")),
+    _ro("FIFO_PEAK", 0x8C, "Most bytes in the packet FIFO at one time.", Field("bytes", 32)),
 ))
 
 REGION = Block("REGION", "Region table, privileged. Writing a slot registers one region: the card "
@@ -544,8 +631,12 @@ USER = Block("USER", "A receive queue, the part that an untrusted process may ma
     Register("CONSUMED", 0x00, Access.WO, "Tells the card how far the host has read.", _INDEX),
     Register("ARM", 0x04, Access.WO, "As CONSUMED, and arms the interrupt: it fires once, for "
              "completions past index, those that are visible already among them.", _INDEX),
-    _ro("DELIVERED", 0x08, "Frames delivered to this queue."),
-    _ro("DROPPED", 0x0C, "Frames steered to this queue and dropped."),
+    *_halves(0x20, QUEUE_COUNTERS),
 ))
 
-BLOCKS = (CARD, REGION, POOL, QUEUE, USER)
+STATS = Block("STATS", "Card-wide counters of 64 bits, privileged. They grow until a reset of the "
+              "card. A read of either half gives the count of that moment: read the upper half, "
+              "the lower, and the upper again, until the upper has not moved. Sizes count the FCS, "
+              "as RMON does.", 0x91000, 0x1000, "", False, tuple(_halves(0, COUNTERS)))
+
+BLOCKS = (CARD, REGION, POOL, QUEUE, USER, STATS)

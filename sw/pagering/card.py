@@ -21,6 +21,7 @@ from pagering.polling import wait_until
 from pagering.providers import MemoryProvider, TransportProvider
 from pagering.registers import RegisterMap
 from pagering.rx_queue import RxQueue
+from pagering.statistics import link_statistics, queue_statistics, rmon_statistics
 from pagering.transport import Transport
 
 __all__ = ["Card"]
@@ -276,18 +277,83 @@ class Card:
     # Counters and events
 
     def counters(self) -> dict[str, int]:
-        """Return all counters by lower-case name. 32 bits, wrapping."""
+        """Return all card-wide counters by lower-case name. 64 bits, each read whole."""
         return {name.lower(): value for name, value in self.registers.counters().items()}
 
     def drops(self) -> dict[str, int]:
         """Return how many frames were dropped, by cause in lower case."""
-        return {cause.name.lower(): getattr(self.registers.card, f"DROP_{cause.name}").get()
+        return {cause.name.lower(): self.registers.stats.count(f"DROP_{cause.name}")
                 for cause in abi.DropCause}
 
     def faults(self) -> dict[str, int]:
         """Return how often the card refused or met something, by fault in lower case."""
-        return {fault.name.lower(): getattr(self.registers.card, f"FAULT_{fault.name}").get()
+        return {fault.name.lower(): self.registers.stats.count(f"FAULT_{fault.name}")
                 for fault in abi.Fault}
+
+    def statistics(self) -> dict[str, int]:
+        """Return the receive statistics of all queues together, under their netdev names.
+
+        Queues that are closed count too: what they received was received. For one queue see
+        :meth:`RxQueue.statistics`, for what each name means :mod:`pagering.statistics`.
+        """
+        return queue_statistics(self._queue_totals())
+
+    def link_statistics(self) -> dict[str, int]:
+        """Return what Linux' ``rtnl_link_stats64`` would say of the receive side."""
+        return link_statistics(self.registers.counters(), self._queue_totals()["RX_BYTES"])
+
+    def rmon_statistics(self) -> dict[str, int]:
+        """Return the frames that came in by size in bytes, with FCS."""
+        return rmon_statistics(self.registers.counters())
+
+    def _queue_totals(self) -> dict[str, int]:
+        totals = dict.fromkeys((counter.name for counter in abi.QUEUE_COUNTERS), 0)
+        for index in range(self.capabilities.queues):
+            for name, value in self.registers.user(index).counts(abi.QUEUE_COUNTERS).items():
+                totals[name] += value
+        return totals
+
+    # Pause
+
+    def set_pause(self, *, fifo: tuple[int, int] | None = None, pools: bool = True,
+                  held: bool = True) -> None:
+        """Choose what makes the card ask the other side of the wire to pause.
+
+        Parameters
+        ----------
+        fifo
+            Bytes in the packet FIFO (XOFF, XON), multiples of 64: pause from when it holds so many
+            until it has fallen to so many. None: whatever the FIFO holds.
+        pools
+            While an open pool is low on pages, by its ``low_water``.
+        held
+            While a frame waits for memory.
+
+        Raises
+        ------
+        ValueError
+            If a level is out of range, or XON is not below XOFF.
+
+        """
+        unit, most = abi.PAUSE_UNIT, (abi.PAUSE_UNIT << 16) - abi.PAUSE_UNIT
+        if fifo is not None:
+            xoff, xon = fifo
+            if xoff % unit or xon % unit or not 0 <= xon < xoff <= most:
+                raise ValueError(f"a FIFO pauses at multiples of {unit} bytes up to {most}, XON "
+                                 f"below XOFF, not at {xoff} and {xon}")
+            self.registers.card.PAUSE_FIFO.write(xoff=xoff // unit, xon=xon // unit)
+        self.registers.card.PAUSE.write(fifo=int(fifo is not None), pools=int(pools),
+                                        held=int(held))
+
+    @property
+    def pausing(self) -> bool:
+        """Whether the card asks the other side of the wire to pause."""
+        return bool(self.registers.card.PAUSE_STATUS.get("pause"))
+
+    @property
+    def fifo_peak(self) -> int:
+        """Most bytes that the packet FIFO has held at one time."""
+        return self.registers.card.FIFO_PEAK.get()
 
     def events(self) -> frozenset[abi.Event]:
         """Return the events since they were cleared."""

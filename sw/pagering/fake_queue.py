@@ -58,8 +58,6 @@ class FakeQueue:
     """Completions visible to the host, modulo 2**17."""
     consumed: int = 0
     interrupt: FakeInterrupt = field(default_factory=FakeInterrupt)
-    delivered: int = 0
-    dropped: int = 0
     open_pages: dict[Side, OpenPage] = field(default_factory=dict)
 
     @property

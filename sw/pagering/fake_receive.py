@@ -8,7 +8,7 @@ needs.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from pagering.fake_clock import FakeClock
 from pagering.fake_memory import HostMemory
 from pagering.fake_pool import FakePages
 from pagering.fake_queue import FakeQueue, OpenPage, Piece, Side
+from pagering.fake_statistics import FakeStatistics
 
 __all__ = ["FakeReceiver"]
 
@@ -59,7 +60,8 @@ class FakeReceiver:
                  before: FakeReceiver | None = None) -> None:
         self.config = config
         self.memory = memory
-        self.counters: Counter[str] = Counter()
+        self.statistics = FakeStatistics(config.queues, config.bus_bytes)
+        self.counters = self.statistics.card
         self.events = 0
         self.event_enable = 0
         self.raised = [False] * (config.queues + 1)
@@ -93,11 +95,12 @@ class FakeReceiver:
 
     def frame(self, data: bytes, bad: bool, malformed: bool, overflow: bool) -> DropCause | None:
         """Take one frame off the stream; return why it was dropped, or None."""
-        self.counters["FRAMES_IN"] += 1
+        self.statistics.ended(data)
         cause = self._stream_cause(len(data), bad, malformed, overflow)
         if cause is not None:
-            self.counters[f"DROP_{cause.name}"] += 1
+            self.statistics.dropped(cause)
             return cause
+        self.statistics.kept(data)
         self.waiting.append((self._steer(), data))
         return self.retry()
 
@@ -117,11 +120,10 @@ class FakeReceiver:
                     return None
                 if cause is None:
                     self._place(number, data, facts, pieces)
+                    self.statistics.admitted(number, len(data), facts)
             self.waiting.popleft()
             if cause is not None:
-                self.counters[f"DROP_{cause.name}"] += 1
-                if number < len(self.queues):
-                    self.queues[number].dropped += 1
+                self.statistics.dropped(cause, number)
         return cause
 
     def _stream_cause(self, length: int, bad: bool, malformed: bool,
@@ -258,6 +260,7 @@ class FakeReceiver:
         at, failed = 0, False
         while at < len(data):
             size = min(step - (address + at) % step, len(data) - at)
+            self.statistics.wrote(address + at, size)
             if not self.memory.write(address + at, data[at:at + size]):
                 self.fault(Fault.DATA_WRITE)
                 failed = True
@@ -281,15 +284,16 @@ class FakeReceiver:
             queue = self.queues[line[0].queue]
             slot = line[0].index & (1 << queue.ring_log2) - 1
             address = queue.ring_address + slot * queue.stride
-            if not self.memory.write(address, b"".join(item.record for item in line)):
+            records = b"".join(item.record for item in line)
+            self.statistics.wrote(address, len(records))
+            if not self.memory.write(address, records):
                 self.fault(Fault.COMPLETION_WRITE)
             for item in line:
                 for token in item.tokens:
                     self.pages.show(token)
                 queue.produced = item.index + 1 & _INDEX_MASK
                 if item.end:
-                    queue.delivered += 1
-                    self.counters["FRAMES_DELIVERED"] += 1
+                    self.statistics.delivered(item.queue)
             self.moderate(line[0].queue)
 
     def _lines(self, completions: list[_Completion]) -> Iterator[list[_Completion]]:

@@ -6,6 +6,8 @@ one fault counter.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pagering import abi
 from pagering.abi import Access, ClockCommand, Fault, Policy, SteeringMode
 from pagering.capabilities import Capabilities
@@ -17,7 +19,7 @@ from pagering.fake_receive import FakeReceiver
 
 __all__ = ["FakeRegisters"]
 
-_COUNTER_NAMES = frozenset(name for name, _ in abi.COUNTERS)
+_HIGH = "_HIGH"
 
 
 class FakeRegisters:
@@ -104,8 +106,6 @@ class FakeRegisters:
 
     def _read_card(self, name: str, index: int) -> dict[str, int]:
         config, state = self.config, self.state
-        if name in _COUNTER_NAMES:
-            return {"value": state.counters[name] & 0xFFFFFFFF}
         match name:
             case "CAP_COUNTS":
                 return {"queues": config.queues, "pools": config.pools, "regions": config.regions}
@@ -129,11 +129,22 @@ class FakeRegisters:
             case "EVENTS" | "EVENT_ENABLE":
                 return abi.CARD[name].unpack(
                     state.events if name == "EVENTS" else state.event_enable)
+            case "PAUSE_STATUS":
+                return self._pause_status()
+            case "FIFO_PEAK":
+                return {"bytes": state.statistics.fifo_peak}
             case "LOW_WATER_0" | "LOW_WATER_1":
                 base = 32 * int(name[-1])
                 return {"value": sum(pool.low << at for at, pool in
                                      enumerate(state.pages.pools[base:base + 32]))}
         return self._stored(abi.CARD, name)
+
+    def _pause_status(self) -> dict[str, int]:
+        # A frame passes the twin's FIFO in no time.
+        low, held = any(pool.low for pool in self.state.pages.pools), bool(self.state.waiting)
+        enabled = self._stored(abi.CARD, "PAUSE")
+        return {"pause": int(low and enabled["pools"] or held and enabled["held"]), "fifo": 0,
+                "pools": int(low), "held": int(held)}
 
     def _write_card(self, name: str, index: int, fields: dict[str, int]) -> bool:
         state = self.state
@@ -302,9 +313,10 @@ class FakeRegisters:
         return True
 
     def _read_user(self, name: str, index: int) -> dict[str, int]:
-        queue = self.state.queues[index]
-        value = queue.delivered if name == "DELIVERED" else queue.dropped
-        return {"value": value & 0xFFFFFFFF}
+        return _half(self.state.statistics.queues[index], name)
+
+    def _read_stats(self, name: str, index: int) -> dict[str, int]:
+        return _half(self.state.statistics.card, name)
 
     def _write_user(self, name: str, index: int, fields: dict[str, int]) -> bool:
         if name == "ARM":
@@ -316,6 +328,12 @@ class FakeRegisters:
     def _deaf(self, offset: int) -> bool:
         """Return whether a reset is under way and ``offset`` is not in the card's own block."""
         return self._resetting > 0 and offset >= abi.REGION.base
+
+
+def _half(counters: Mapping[str, int], name: str) -> dict[str, int]:
+    """Return the half of a counter that a register is."""
+    shift = 32 * name.endswith(_HIGH)
+    return {"value": counters[name.removesuffix(_HIGH)] >> shift & 0xFFFFFFFF}
 
 
 def _log2(value: int) -> int:

@@ -7,6 +7,8 @@ write; ``modify`` is one of each.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pagering import abi
 from pagering.transport import Transport
 
@@ -119,6 +121,23 @@ class BlockView:
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self._registers]
 
+    def count(self, name: str) -> int:
+        """Read a counter of 64 bits, whole: as it was at one moment.
+
+        If its upper half moves between two reads of it, the lower half may be of either side of
+        that: it is read again. Other readers do not matter.
+        """
+        low, high = getattr(self, name), getattr(self, f"{name}_HIGH")
+        upper = high.word()
+        while True:
+            lower, before, upper = low.word(), upper, high.word()
+            if upper == before:
+                return int(upper << 32 | lower)
+
+    def counts(self, counters: Iterable[abi.Counter]) -> dict[str, int]:
+        """Read several counters; return them by name."""
+        return {counter.name: self.count(counter.name) for counter in counters}
+
 
 class RegisterMap:
     """All registers of a card.
@@ -140,6 +159,8 @@ class RegisterMap:
         self._views: dict[tuple[str, int], BlockView] = {}
         self.card = self._view(abi.CARD, 0)
         """Card-wide registers."""
+        self.stats = self._view(abi.STATS, 0)
+        """Card-wide counters; read them with :meth:`BlockView.count`."""
 
     def region(self, slot: int) -> BoundRegister:
         """Return the register of region ``slot``."""
@@ -164,7 +185,7 @@ class RegisterMap:
 
     def counters(self) -> dict[str, int]:
         """Return every card-wide counter by its register name."""
-        return {name: getattr(self.card, name).get() for name, _ in abi.COUNTERS}
+        return self.stats.counts(abi.COUNTERS)
 
     def _view(self, block: abi.Block, index: int) -> BlockView:
         self._check(block, index)

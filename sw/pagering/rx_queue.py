@@ -37,6 +37,7 @@ from pagering.records import (
     WRITE_ERROR,
     merge,
 )
+from pagering.statistics import queue_statistics
 
 if TYPE_CHECKING:
     from pagering.card import Card
@@ -356,12 +357,20 @@ class RxQueue(Moderated):
     @property
     def delivered(self) -> int:
         """Frames delivered to this queue, as the card counts them."""
-        return self._user.DELIVERED.get()
+        return self._user.count("RX_PACKETS")
 
     @property
     def dropped(self) -> int:
         """Frames steered to this queue and dropped."""
-        return self._user.DROPPED.get()
+        return self.statistics()["rx-hw-drops"]
+
+    def statistics(self) -> dict[str, int]:
+        """Return the queue's receive statistics, under their netdev names.
+
+        They do not begin anew when the queue is opened: only a reset of the card does that. See
+        :mod:`pagering.statistics` for what each name means.
+        """
+        return queue_statistics(self._user.counts(abi.QUEUE_COUNTERS))
 
     def close(self, timeout: float = 1.0) -> None:
         """Disable the queue, wait until it is drained, return its pages, free its ring.

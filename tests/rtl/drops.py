@@ -43,7 +43,7 @@ async def frames_that_the_mac_marked_bad(dut: HierarchyObject) -> None:
         await rig.send(rig.frame(length), bad=True)
     await expect(rig, *[DropCause.BAD_FRAME] * 5)
     assert await rig.get(abi.POOL, "FREE") == 2 * rig.config.region_pages
-    assert await rig.get(abi.USER, "DROPPED") == 0
+    assert await rig.dropped(0) == 0
     await survives(rig)
 
 
@@ -148,7 +148,7 @@ async def disabled_card_queue_and_pool_have_their_own_causes(dut: HierarchyObjec
     await rig.send(rig.frame(64))
     await expect(rig, DropCause.CARD_DISABLED, DropCause.QUEUE_DISABLED, DropCause.QUEUE_DISABLED,
                  DropCause.POOL_DISABLED)
-    assert [await rig.get(abi.USER, "DROPPED", queue) for queue in (0, 1)] == [1, 1]
+    assert [await rig.dropped(queue) for queue in (0, 1)] == [1, 1]
     await rig.write(abi.POOL, "CONTROL", 0, enable=1)
     await rig.flush()
     await survives(rig, 1)

@@ -158,7 +158,7 @@ async def a_reset_at_any_moment_leaves_the_bus_legal_and_the_card_usable(
         assert rig.bench.port.beats == beats, "not a write after the reset"
         traffic.cancel()
         await rig.bench.sent()
-        counted = await rig.get(abi.CARD, "FRAMES_IN")
+        counted = await rig.get(abi.STATS, "FRAMES_IN")
         assert (await rig.drops()).get("CARD_DISABLED", 0) == counted
         await rig.write(abi.CARD, "RESET", reset=1)
         await rig.ready()

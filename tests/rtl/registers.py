@@ -26,7 +26,7 @@ async def opened(dut: HierarchyObject, **options: int) -> Rig:
 
 
 async def fault_count(rig: Rig, fault: Fault) -> int:
-    return await rig.get(abi.CARD, f"FAULT_{fault.name}")
+    return await rig.get(abi.STATS, f"FAULT_{fault.name}")
 
 
 async def works(rig: Rig) -> None:
@@ -253,7 +253,7 @@ async def an_error_on_a_data_burst_marks_that_frame_only(dut: HierarchyObject) -
     assert await rig.get(abi.CARD, "EVENTS") == 1 << abi.Event.FAULT | 1 << abi.Event.WRITE_ERROR
     await rig.queues[0].take()
     await rig.flush()
-    assert await rig.get(abi.CARD, "RETURNS") == 12
+    assert await rig.get(abi.STATS, "RETURNS") == 12
     await works(rig)
     await rig.check({"DATA_WRITE": 2})
 
@@ -265,7 +265,7 @@ async def an_error_on_a_completion_is_counted_and_nothing_hangs(dut: HierarchyOb
     rig.bench.port.inject_error(lambda address: ring.address <= address < ring.end)
     await rig.send(rig.frame(100))
     assert await rig.faults() == {"COMPLETION_WRITE": 1}
-    assert await rig.get(abi.CARD, "FRAMES_DELIVERED") == 1
+    assert await rig.get(abi.STATS, "FRAMES_DELIVERED") == 1
     assert await rig.get(abi.CARD, "EVENTS") == 1 << abi.Event.FAULT | 1 << abi.Event.WRITE_ERROR
     assert rig.queues[0].poll() == []
     # The host learns of it by the event; it takes the queue down and up again.

@@ -79,7 +79,7 @@ async def each_forged_token_moves_one_counter_and_nothing_else(dut: HierarchyObj
     await rig.queues[0].give(good)
     await rig.flush()
     rig.queues[0].outstanding.remove(good)
-    assert await rig.get(abi.CARD, "RETURNS") == 1, "the true token still counts"
+    assert await rig.get(abi.STATS, "RETURNS") == 1, "the true token still counts"
     await refused(rig, 0, good, Fault.RETURN_IDLE)
     await traffic_goes_on(rig)
     await rig.check(await rig.faults())
@@ -112,7 +112,7 @@ async def memory_that_is_being_filled_cannot_be_returned_by_guessing(
     await rig.bench.send_raw(AxiStreamFrame(rig.frame(length)))
     await rig.bench.sent()
     guesses = 0
-    before = await rig.get(abi.CARD, "RETURNS")
+    before = await rig.get(abi.STATS, "RETURNS")
     while not rig.queues[0].poll(1):
         await rig.queues[0].give(guess)
         await rig.bench.transport.flush()
@@ -121,7 +121,7 @@ async def memory_that_is_being_filled_cannot_be_returned_by_guessing(
     assert guesses > 10
     # The last one may have come after the card handed the page over, just before its completion.
     await rig.flush()
-    accepted = await rig.get(abi.CARD, "RETURNS") - before
+    accepted = await rig.get(abi.STATS, "RETURNS") - before
     assert accepted <= 1
     idle = (await rig.faults()).get("RETURN_IDLE", 0)
     earlier = (await rig.faults()).get("RETURN_GENERATION", 0)
@@ -155,7 +155,7 @@ async def merged_and_partial_returns_free_the_page_with_its_last_chunk(
     await rig.flush()
     queue.outstanding = []
     assert await rig.get(abi.POOL, "FREE") == cfg.region_pages
-    assert await rig.get(abi.CARD, "RECYCLED") == 1
+    assert await rig.get(abi.STATS, "RECYCLED") == 1
     await traffic_goes_on(rig)
 
 
@@ -201,7 +201,7 @@ async def bulk_returns_to_any_word_of_the_window_count(dut: HierarchyObject) -> 
     at = rig.window(0) + abi.RETURN_WINDOW_BYTES - 4 * count
     await rig.bench.driver(rig.bench.transport.write_tokens, at, tokens)
     await rig.flush()
-    assert await rig.get(abi.CARD, "RETURNS") == count
+    assert await rig.get(abi.STATS, "RETURNS") == count
     assert await rig.get(abi.POOL, "FREE") == 2 * rig.config.region_pages
     await rig.check()
 

@@ -280,24 +280,29 @@ class Rig:
 
     async def drops(self) -> dict[str, int]:
         """Return the drop counters that are not zero."""
-        read = {cause.name: await self.get(abi.CARD, f"DROP_{cause.name}") for cause in DropCause}
+        read = {cause.name: await self.get(abi.STATS, f"DROP_{cause.name}") for cause in DropCause}
         return {name: value for name, value in read.items() if value}
 
     async def faults(self) -> dict[str, int]:
         """Return the fault counters that are not zero."""
-        read = {fault.name: await self.get(abi.CARD, f"FAULT_{fault.name}") for fault in Fault}
+        read = {fault.name: await self.get(abi.STATS, f"FAULT_{fault.name}") for fault in Fault}
         return {name: value for name, value in read.items() if value}
+
+    async def dropped(self, queue: int) -> int:
+        """Return how many frames were steered to a queue and dropped."""
+        return sum([await self.get(abi.USER, name, queue)
+                    for _, name, _ in abi.QUEUE_COUNTERS if name.startswith("DROP_")])
 
     async def levels(self, pools: int | None = None) -> dict[str, int]:
         """Return all that the card tells of its pools and queues and of returns."""
-        state = {name: await self.get(abi.CARD, name) for name in ("RETURNS", "RECYCLED")}
+        state = {name: await self.get(abi.STATS, name) for name in ("RETURNS", "RECYCLED")}
         for pool in range(self.config.pools if pools is None else pools):
             for name in ("REGISTERED", "FREE", "OUTSTANDING", "PEAK", "CONTROL", "STATUS"):
                 state[f"{name} {pool}"] = await self.get(abi.POOL, name, pool)
         for queue in self.queues:
             for name in ("HELD", "PRODUCED", "CONTROL", "STATUS"):
                 state[f"queue {queue} {name}"] = await self.get(abi.QUEUE, name, queue)
-            for name in ("DELIVERED", "DROPPED"):
+            for _, name, _ in abi.QUEUE_COUNTERS:
                 state[f"queue {queue} {name}"] = await self.get(abi.USER, name, queue)
         return state
 
@@ -393,8 +398,8 @@ class Rig:
         cfg = self.config
         assert await self.faults() == (faults or {})
         drops = await self.drops()
-        came, delivered = await self.get(abi.CARD, "FRAMES_IN"), await self.get(
-            abi.CARD, "FRAMES_DELIVERED")
+        came, delivered = await self.get(abi.STATS, "FRAMES_IN"), await self.get(
+            abi.STATS, "FRAMES_DELIVERED")
         assert came == delivered + sum(drops.values()), (came, delivered, drops)
         held = [await self.get(abi.QUEUE, "HELD", queue) for queue in range(cfg.queues)]
         off = 0

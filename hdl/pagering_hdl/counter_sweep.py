@@ -1,0 +1,112 @@
+"""Counters of 64 bits in a block RAM, moved on by one adder that goes around all of them.
+
+What happens is counted beside it, in *tallies* of a few bits that run freely and are never cleared
+(``tallies``). The sweep looks at one counter a cycle: as much as its tally is ahead of its lowest
+bits, so much has happened since the last look. A tally only has to be wide enough not to come
+around between two looks. A counter that the host asks for is looked at out of turn, so that what
+it reads is the count of that moment.
+"""
+
+from amaranth.hdl import Assert, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["COUNTER_BITS", "CounterSweep", "lap", "tally_bits"]
+
+COUNTER_BITS = 64
+ASK_CYCLES = 4
+"""The host asks once in so many cycles at most."""
+
+
+def lap(rows: int) -> int:
+    """Return the most cycles from one look at a counter to the next, the host's asking included."""
+    return rows * ASK_CYCLES // (ASK_CYCLES - 1) + 16
+
+
+def tally_bits(rows: int, per_cycle: int, at_once: int = 0) -> int:
+    """Return the bits of a tally that moves by ``per_cycle`` a cycle, and ``at_once`` on top."""
+    return (lap(rows) * per_cycle + at_once).bit_length()
+
+
+class CounterSweep(wiring.Component):
+    """The counters, and the adder.
+
+    Parameters
+    ----------
+    rows : :class:`int`
+        Counters.
+    bits : :class:`int`
+        Of the widest tally.
+
+    Members
+    -------
+    ask : :py:`In(1)`, ask_row : :py:`In(range(rows))`
+        Show this counter.
+    answered : :py:`Out(1)`, value : :py:`Out(64)`
+        The counter that was asked for.
+    row : :py:`Out(range(rows))`
+        The counter that is looked at.
+    tally, mask : :py:`In(bits)`
+        Its tally, and as many ones as that has bits; two cycles later.
+    """
+
+    def __init__(self, rows, bits):
+        self.rows = rows
+        super().__init__({
+            "ask": In(1), "ask_row": In(range(rows)), "answered": Out(1),
+            "value": Out(COUNTER_BITS), "row": Out(range(rows)), "tally": In(bits),
+            "mask": In(bits),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.counters = counters = Memory(shape=COUNTER_BITS, depth=self.rows, init=[],
+                                                  attrs={"ram_style": "block"})
+        into, out = counters.write_port(), counters.read_port()
+        # A memory has no reset: on the first way around all counters are taken for zero.
+        fresh, asked, rows = self._walk(m)
+        read, behind, result = (Signal(COUNTER_BITS, name=name)
+                                for name in ("read", "behind", "result"))
+        ahead = Signal.like(self.tally)
+        m.d.comb += [
+            out.addr.eq(self.row), into.addr.eq(rows[-1]), into.en.eq(1), into.data.eq(result),
+            self.value.eq(result), self.answered.eq(asked[-1]),
+        ]
+        # Two looks that follow closely read the same count, and the second finds the tally
+        # farther ahead: what it writes, later, is right on its own.
+        m.d.sync += [
+            read.eq(Mux(fresh[1], 0, out.data)),
+            ahead.eq((self.tally - read[:len(ahead)]) & self.mask), behind.eq(read),
+            result.eq(behind + ahead),
+        ]
+        return m
+
+    def _walk(self, m):
+        """Choose a counter each cycle; return what is known of those looked at, newest first."""
+        turn, first_lap = Signal(range(self.rows)), Signal(init=1)
+        fresh, asked, rows = [], [], [self.row]
+        with m.If(~self.ask):
+            m.d.sync += turn.eq(Mux(turn == self.rows - 1, 0, turn + 1))
+            with m.If(turn == self.rows - 1):
+                m.d.sync += first_lap.eq(0)
+        m.d.sync += self.row.eq(Mux(self.ask, self.ask_row, turn))
+        state = (first_lap, self.ask)
+        for step in range(5):
+            state = tuple(self._later(m, bit, f"{name}_{step}")
+                          for bit, name in zip(state, ("fresh", "asked"), strict=True))
+            fresh.append(state[0])
+            asked.append(state[1])
+            if step:
+                rows.append(self._later(m, rows[-1], f"row_{step}"))
+        # What the width of every tally rests on.
+        since = Signal(range(lap(self.rows) + 2))
+        m.d.sync += [since.eq(Mux((turn == 0) & ~self.ask, 0, since + 1)),
+                     Assert(since <= lap(self.rows) - 8)]
+        return fresh, asked, rows
+
+    @staticmethod
+    def _later(m, value, name):
+        kept = Signal.like(value, name=name)
+        m.d.sync += kept.eq(value)
+        return kept

@@ -1,0 +1,108 @@
+"""What has happened lately: counts of few bits, which a :class:`CounterSweep` carries on.
+
+They run freely modulo a power of two. Happenings that can all come at once have flip-flops; where
+only one of many can come in a cycle, one small memory counts them all.
+"""
+
+from typing import NamedTuple
+
+from amaranth.hdl import Module, Signal, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from .state_table import StateTable
+
+__all__ = ["Tallies", "Tally", "TallyTable"]
+
+
+class Tally(NamedTuple):
+    """What a tally is made of."""
+
+    number: int
+    """By which it is asked for."""
+    width: int
+    amount: int = 1
+    """Bits of what is added in a cycle."""
+
+
+class Tallies(wiring.Component):
+    """A tally for each of several happenings.
+
+    Parameters
+    ----------
+    tallies : :class:`dict` of :class:`str` to :class:`Tally`
+
+    Members
+    -------
+    amounts : :py:`In(StructLayout)`
+        What is added to each, by name.
+    number : :py:`In(range(...))`
+        Which to show.
+    tally, mask : :py:`Out(...)`
+        One cycle later, with as many ones as that tally has bits. Nothing if there is none.
+    """
+
+    def __init__(self, tallies):
+        self.tallies = tallies
+        widest = max(tally.width for tally in tallies.values())
+        super().__init__({
+            "amounts": In(data.StructLayout(
+                {name: unsigned(tally.amount) for name, tally in tallies.items()})),
+            "number": In(range(max(tally.number for tally in tallies.values()) + 1)),
+            "tally": Out(widest), "mask": Out(widest),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        counts = {name: Signal(tally.width, name=name.lower())
+                  for name, tally in self.tallies.items()}
+        for name, count in counts.items():
+            m.d.sync += count.eq(count + self.amounts[name])
+        m.d.sync += [self.tally.eq(0), self.mask.eq(0)]
+        with m.Switch(self.number):
+            for name, tally in self.tallies.items():
+                with m.Case(tally.number):
+                    m.d.sync += [self.tally.eq(counts[name]), self.mask.eq((1 << tally.width) - 1)]
+        return m
+
+
+class TallyTable(wiring.Component):
+    """Tallies of which one moves in a cycle.
+
+    Parameters
+    ----------
+    width : :class:`int`
+        Bits of each.
+    depth : :class:`int`
+        How many.
+    amount : :ref:`shape-like <lang-shapelike>`
+
+    Members
+    -------
+    valid : :py:`In(1)`, which : :py:`In(range(depth))`, amount : :py:`In(...)`
+        Add to one.
+    number : :py:`In(range(depth))`
+        Which to show.
+    tally : :py:`Out(width)`
+        One cycle later.
+    """
+
+    def __init__(self, width, *, depth, amount=1):
+        self.width = width
+        self.depth = max(2, depth)
+        super().__init__({
+            "valid": In(1), "which": In(range(self.depth)), "amount": In(amount),
+            "number": In(range(self.depth)), "tally": Out(width),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.rows = rows = StateTable(self.width, depth=self.depth, reads=2,
+                                              index=range(self.depth))
+        m.d.comb += [
+            rows.read[0].addr.eq(self.which), rows.read[1].addr.eq(self.number),
+            rows.write.addr.eq(self.which), rows.write.en.eq(self.valid),
+            rows.write.data.eq(rows.read[0].data + self.amount),
+        ]
+        m.d.sync += self.tally.eq(rows.read[1].data)
+        return m
