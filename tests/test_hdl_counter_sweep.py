@@ -31,13 +31,14 @@ class Counted(wiring.Component):
         m = Module()
         m.submodules.sweep = sweep = self.sweep
         m.submodules.tallies = tallies = Tallies(
-            {f"t{n}": Tally(n, self.width, 2) for n in range(self.rows)})
+            {f"t{n}": Tally(n, self.width, 2) for n in range(self.rows)},
+            bits=len(sweep.row))
         m.d.comb += [
             *(tallies.amounts[f"t{n}"].eq(amount) for n, amount in enumerate(self.amounts)),
             tallies.number.eq(sweep.row), sweep.ask.eq(self.ask), sweep.ask_row.eq(self.ask_row),
             self.answered.eq(sweep.answered), self.value.eq(sweep.value),
+            sweep.tally.eq(tallies.tally), sweep.mask.eq(tallies.mask),
         ]
-        m.d.sync += [sweep.tally.eq(tallies.tally), sweep.mask.eq(tallies.mask)]
         return m
 
 
@@ -179,8 +180,11 @@ def test_a_table_counts_one_of_many_in_each_cycle():
             model[which] = model[which] + valid * amount & 63
             await ctx.tick()
         ctx.set(dut.valid, 0)
-        for number, count in enumerate(model):
-            ctx.set(dut.number, number)
-            await ctx.tick()
-            assert ctx.get(dut.tally) == count
+        for chosen in (1, 0):
+            for number, count in enumerate(model):
+                ctx.set(dut.number, number)
+                ctx.set(dut.chosen, chosen)
+                await ctx.tick().repeat(2)
+                assert ctx.get(dut.tally) == count * chosen
+                assert ctx.get(dut.mask) == 63 * chosen
     simulate(dut, bench)

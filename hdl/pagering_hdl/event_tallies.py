@@ -75,7 +75,7 @@ class EventTallies(wiring.Component):
                for name in self.SUMS},
             "FRAMES_DELIVERED": Tally(NUMBERS["FRAMES_DELIVERED"],
                                       tally_bits(rows, FRAMES_PER_WRITE), 3),
-        })
+        }, bits=(rows - 1).bit_length())
         shown = self.tallies.signature.members
         super().__init__({
             **{port: In(1) for port in self.BITS.values()},

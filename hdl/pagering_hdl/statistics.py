@@ -1,6 +1,9 @@
 """All counters of the card: meters tell what happens, tallies note it, a sweep keeps the counts."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -144,34 +147,22 @@ class Statistics(wiring.Component):
         ]
 
     def _select(self, m):
-        """Find the tally of the counter that the sweep looks at."""
-        row, sweep = Signal.like(self.sweep.row), self.sweep
-        queue, number = sweep.row[4:] - abi.COUNTER_ROWS // GROUP, sweep.row[:4]
-        m.d.sync += row.eq(sweep.row)
-        m.d.comb += [
-            self.events.number.eq(sweep.row), self.gate_drops.number.eq(number),
-            self.drops.number.eq(number), self.sizes.number.eq(number),
-            self.outcomes.number.eq(Cat(number[:3], queue)),
-            self.packets.number.eq(queue), self.lengths.number.eq(queue),
-        ]
-
-        def show(source, mask=None):
-            ones = (1 << len(source.tally)) - 1
-            m.d.sync += [sweep.tally.eq(source.tally),
-                         sweep.mask.eq(ones if mask is None else mask)]
-
-        by_admission = row[:4] > DropCause.CARD_DISABLED.value
-        with m.If(row >= abi.COUNTER_ROWS):
-            with m.If(row[:4] == 0):
-                show(self.packets)
-            with m.Elif(row[:4] == 1):
-                show(self.lengths)
-            with m.Else():
-                show(self.outcomes)
-        with m.Elif(row >= SIZES):
-            show(self.sizes)
-        with m.Elif(row >= DROPS):
-            m.d.sync += [sweep.tally.eq(Mux(by_admission, self.drops.tally, self.gate_drops.tally)),
-                         sweep.mask.eq((1 << len(self.drops.tally)) - 1)]
-        with m.Else():
-            show(self.events, self.events.mask)
+        """Find the tally of the counter that the sweep looks at: all others show zero."""
+        row = self.sweep.row
+        queue, number = row[4:] - abi.COUNTER_ROWS // GROUP, row[:4]
+        of_queue, late = row >= abi.COUNTER_ROWS, number > DropCause.CARD_DISABLED.value
+        drops = (row >= DROPS) & (row < DROPS + GROUP)
+        packets, lengths = of_queue & (number == 0), of_queue & (number == 1)
+        tables = (
+            (self.gate_drops, number, drops & ~late), (self.drops, number, drops & late),
+            (self.sizes, number, (row >= SIZES) & ~of_queue),
+            (self.packets, queue, packets), (self.lengths, queue, lengths),
+            (self.outcomes, Cat(number[:3], queue), of_queue & (number[1:] != 0)),
+        )
+        for table, which, chosen in tables:
+            m.d.comb += [table.number.eq(which), table.chosen.eq(chosen)]
+        m.d.comb += self.events.number.eq(row)
+        parts = [self.events, *(table for table, _, _ in tables)]
+        m.d.comb += [getattr(self.sweep, name).eq(reduce(or_, (getattr(part, name)
+                                                               for part in parts)))
+                     for name in ("tally", "mask")]

@@ -4,9 +4,11 @@ They run freely modulo a power of two. Happenings that can all come at once have
 only one of many can come in a cycle, one small memory counts them all.
 """
 
+from functools import reduce
+from operator import or_
 from typing import NamedTuple
 
-from amaranth.hdl import Module, Signal, unsigned
+from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,25 +33,26 @@ class Tallies(wiring.Component):
     Parameters
     ----------
     tallies : :class:`dict` of :class:`str` to :class:`Tally`
+    bits : :class:`int`
+        Of their numbers.
 
     Members
     -------
     amounts : :py:`In(StructLayout)`
         What is added to each, by name.
-    number : :py:`In(range(...))`
+    number : :py:`In(bits)`
         Which to show.
     tally, mask : :py:`Out(...)`
-        One cycle later, with as many ones as that tally has bits. Nothing if there is none.
+        Two cycles later, with as many ones as that tally has bits. Zero if there is none.
     """
 
-    def __init__(self, tallies):
+    def __init__(self, tallies, bits):
         self.tallies = tallies
         widest = max(tally.width for tally in tallies.values())
         super().__init__({
             "amounts": In(data.StructLayout(
                 {name: unsigned(tally.amount) for name, tally in tallies.items()})),
-            "number": In(range(max(tally.number for tally in tallies.values()) + 1)),
-            "tally": Out(widest), "mask": Out(widest),
+            "number": In(bits), "tally": Out(widest), "mask": Out(widest),
         })
 
     def elaborate(self, platform):
@@ -58,11 +61,15 @@ class Tallies(wiring.Component):
                   for name, tally in self.tallies.items()}
         for name, count in counts.items():
             m.d.sync += count.eq(count + self.amounts[name])
-        m.d.sync += [self.tally.eq(0), self.mask.eq(0)]
-        with m.Switch(self.number):
-            for name, tally in self.tallies.items():
-                with m.Case(tally.number):
-                    m.d.sync += [self.tally.eq(counts[name]), self.mask.eq((1 << tally.width) - 1)]
+        # A bit for each, found in the cycle before: an AND and an OR, and no wide multiplexer.
+        chosen = {name: Signal(name=f"chosen_{name.lower()}") for name in self.tallies}
+        m.d.sync += [
+            *(chosen[name].eq(self.number == tally.number) for name, tally in self.tallies.items()),
+            self.tally.eq(reduce(or_, (counts[name] & chosen[name].replicate(tally.width)
+                                       for name, tally in self.tallies.items()))),
+            self.mask.eq(reduce(or_, (chosen[name].replicate(tally.width)
+                                      for name, tally in self.tallies.items()))),
+        ]
         return m
 
 
@@ -81,10 +88,10 @@ class TallyTable(wiring.Component):
     -------
     valid : :py:`In(1)`, which : :py:`In(range(depth))`, amount : :py:`In(...)`
         Add to one.
-    number : :py:`In(range(depth))`
-        Which to show.
-    tally : :py:`Out(width)`
-        One cycle later.
+    number : :py:`In(range(depth))`, chosen : :py:`In(1)`
+        Which to show, and whether.
+    tally, mask : :py:`Out(width)`
+        Two cycles later, with ones in all bits. Zero if it was not chosen.
     """
 
     def __init__(self, width, *, depth, amount=1):
@@ -92,17 +99,23 @@ class TallyTable(wiring.Component):
         self.depth = max(2, depth)
         super().__init__({
             "valid": In(1), "which": In(range(self.depth)), "amount": In(amount),
-            "number": In(range(self.depth)), "tally": Out(width),
+            "number": In(range(self.depth)), "chosen": In(1),
+            "tally": Out(width), "mask": Out(width),
         })
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.rows = rows = StateTable(self.width, depth=self.depth, reads=2,
                                               index=range(self.depth))
+        number, chosen = Signal.like(self.number), Signal()
         m.d.comb += [
-            rows.read[0].addr.eq(self.which), rows.read[1].addr.eq(self.number),
+            rows.read[0].addr.eq(self.which), rows.read[1].addr.eq(number),
             rows.write.addr.eq(self.which), rows.write.en.eq(self.valid),
             rows.write.data.eq(rows.read[0].data + self.amount),
         ]
-        m.d.sync += self.tally.eq(rows.read[1].data)
+        m.d.sync += [
+            number.eq(self.number), chosen.eq(self.chosen),
+            self.tally.eq(Mux(chosen, rows.read[1].data, 0)),
+            self.mask.eq(chosen.replicate(self.width)),
+        ]
         return m
