@@ -9,6 +9,7 @@ import pytest
 from hdl_streams import collect, config, simulate
 from pagering import abi
 from pagering.abi import L3, DropCause, Fault
+from pagering.dissect import Facts
 from pagering.fake_statistics import checksum_counter, size_counter
 from pagering_hdl.counter_registers import CounterReader
 from pagering_hdl.layouts import Kind
@@ -111,7 +112,7 @@ def test_each_frame_has_one_fate_at_its_queue():
             ctx.set(dut.dropped, {"valid": decided & drop, "cause": cause})
             await ctx.tick()
             if decided and queue < 3:
-                name = abi.QUEUE_DROPS[cause] if drop else checksum_counter(known)
+                name = abi.QUEUE_DROPS[cause] if drop else checksum_counter(Facts(**known))
                 expected.append((queue, numbers[name] % 8, 1 - drop, known["vlan"], length))
         ctx.set(dut.decided, 0)
         await ctx.tick().repeat(3)
@@ -184,7 +185,7 @@ class Model:
         else:
             self.card["VLAN"] += known["vlan"]
         if queue < self.cfg.queues:
-            name = checksum_counter(known) if cause is None else abi.QUEUE_DROPS[cause]
+            name = checksum_counter(Facts(**known)) if cause is None else abi.QUEUE_DROPS[cause]
             self.queues[queue][name] += 1
             self.queues[queue]["RX_BYTES"] += length if cause is None else 0
 

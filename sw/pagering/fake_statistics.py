@@ -6,6 +6,7 @@ from collections import Counter
 
 from pagering import abi
 from pagering.abi import DropCause
+from pagering.dissect import Facts
 
 __all__ = ["FCS_BYTES", "FakeStatistics", "checksum_counter", "size_counter"]
 
@@ -22,15 +23,13 @@ def size_counter(length: int) -> str:
     return f"SIZE_{least}_{'UP' if most is None else most}"
 
 
-def checksum_counter(facts: dict[str, int]) -> str:
-    """Return the name of the queue's counter for what a completion says of checksums."""
-    for layer in ("l3", "l4"):
-        if facts.get(f"{layer}_checked") and not facts.get(f"{layer}_ok"):
-            return "CSUM_BAD"
-    if facts.get("l4_checked"):
+def checksum_counter(facts: Facts) -> str:
+    """Return the name of the queue's counter for what the card found out about checksums."""
+    if facts.l3_checked and not facts.l3_ok or facts.l4_checked and not facts.l4_ok:
+        return "CSUM_BAD"
+    if facts.l4_checked:
         return "CSUM_UNNECESSARY"
-    ip = facts.get("l3") in (abi.L3.IPV4, abi.L3.IPV6)
-    return "CSUM_COMPLETE" if ip else "CSUM_NONE"
+    return "CSUM_COMPLETE" if facts.l3 in (abi.L3.IPV4, abi.L3.IPV6) else "CSUM_NONE"
 
 
 class FakeStatistics:
@@ -64,11 +63,11 @@ class FakeStatistics:
             self.card["MULTICAST"] += 1
         self.fifo_peak = max(self.fifo_peak, -(-len(data) // self._bus_bytes) * self._bus_bytes)
 
-    def admitted(self, queue: int, length: int, facts: dict[str, int]) -> None:
-        """Count a frame that got its memory. ``facts`` are fields of its completion."""
+    def admitted(self, queue: int, length: int, facts: Facts) -> None:
+        """Count a frame that got its memory."""
         self.queues[queue]["RX_BYTES"] += length
         self.queues[queue][checksum_counter(facts)] += 1
-        self.card["VLAN"] += facts.get("vlan", 0)
+        self.card["VLAN"] += facts.vlan
 
     def dropped(self, cause: DropCause, queue: int | None = None) -> None:
         """Count a frame that was dropped, perhaps after it was steered to a queue."""
