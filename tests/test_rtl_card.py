@@ -25,6 +25,7 @@ CARDS: dict[str, dict[str, Any]] = {
 RUNS = {
     "frames": ("64-bit", "packed", "512-bit", "64-queues"),
     "drops": ("64-bit", "packed", "512-bit"),
+    "counting": ("64-bit", "packed", "512-bit"),
     "returns": ("64-bit", "packed"),
     "registers": ("packed", "64-queues"),
     "lifecycle": ("64-bit", "packed"),
