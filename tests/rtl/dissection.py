@@ -134,4 +134,4 @@ async def bad_checksums_are_delivered_and_marked(dut: HierarchyObject) -> None: 
     compare(frames, facts)
     assert [bool(said["l4_ok"]) if said["l4_checked"] else None for said in facts] == [*right, True]
     assert [said["l3_ok"] for said in facts] == [1] * 6 + [0] * 7
-    assert await rig.get(abi.CARD, "FRAMES_DELIVERED") == len(frames)
+    assert await rig.get(abi.STATS, "FRAMES_DELIVERED") == len(frames)
