@@ -22,7 +22,8 @@ def report() -> Report:
         write_beats=63_360, pages=Pages(registered=256, free=250, outstanding=4, open=2, peak=99),
         returns=986, interrupts=198, faults={"RETURN_IDLE": 0}, wall_seconds=2.0,
         options={"queues": 2},
-        per_queue=[QueueFigures(0, 500, 250_000, 10, 60), QueueFigures(1, 490, 245_000, 0, 39)])
+        per_queue=[QueueFigures(0, 500, 250_000, 10, 60), QueueFigures(
+            1, 490, 245_000, 0, 39, {"rx-csum-bad": 12, "rx-hw-drop-overruns": 34})])
 
 
 def rendered(report: Report) -> str:
@@ -68,11 +69,12 @@ def test_json_has_every_figure(report: Report, tmp_path: Path) -> None:
     for name in ("frames_in", "frames_delivered", "drops", "bytes_in", "bytes_delivered", "cycles",
                  "cycles_per_frame", "gbps", "clock_mhz", "write_utilization", "pages", "returns",
                  "interrupts", "interrupts_per_frame", "faults", "wall_seconds",
-                 "cycles_per_second", "ok", "problems", "per_queue", "options"):
+                 "cycles_per_second", "ok", "problems", "per_queue", "options", "link", "sizes"):
         assert name in figures, name
     assert figures["drops"] == {"NO_PAGE": 7, "RUNT": 3, "OVERSIZE": 0}
     assert figures["pages"]["peak"] == 99
     assert figures["per_queue"][1]["frames_delivered"] == 490
+    assert figures["per_queue"][1]["statistics"]["rx-csum-bad"] == 12
     assert figures["ok"] is False
     assert figures["problems"] == ["queue 1: frame 4 differs"]
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.json"]

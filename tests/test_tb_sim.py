@@ -85,6 +85,8 @@ def test_small_chunks_lifo_stalls_and_one_queue(sim: Run, tmp_path: Path) -> Non
                          steering="fixed:2")
     assert (status, report["problems"]) == (0, [])
     assert [queue["frames_delivered"] for queue in report["per_queue"]] == [0, 0, 400]
+    assert [queue["statistics"]["rx-packets"] for queue in report["per_queue"]] == [0, 0, 400]
+    assert report["link"]["rx_packets"] == sum(report["sizes"].values()) == 400
     assert same_frames(capture, tmp_path / "out" / "out.pcap")
 
 

@@ -46,6 +46,8 @@ class QueueFigures:
     bytes_delivered: int = 0
     drops: int = 0
     peak_held: int = 0
+    statistics: dict[str, int] = field(default_factory=dict)
+    """All that the card counts of it, under Linux' names: see :mod:`pagering.statistics`."""
 
 
 @dataclass
@@ -70,6 +72,10 @@ class Report:
     """Of all queues; events are not among them."""
     faults: dict[str, int] = field(default_factory=dict)
     per_queue: list[QueueFigures] = field(default_factory=list)
+    link: dict[str, int] = field(default_factory=dict)
+    """What Linux would say of the link."""
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Frames in by size in bytes, with FCS."""
     wall_seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
     """What was not as it must be, a sentence each."""
@@ -180,10 +186,15 @@ class Report:
 
     def _queues(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for title in ("queue", "delivered", "bytes", "dropped", "most pages held"):
+        for title in ("queue", "delivered", "bytes", "dropped", "overruns", "bad checksums",
+                      "most pages held"):
             table.add_column(title, justify="right")
         for row in self.per_queue:
-            table.add_row(*(f"{value:,}" for value in dataclasses.astuple(row)))
+            counts = (row.statistics.get(name, 0) for name in ("rx-hw-drop-overruns",
+                                                                "rx-csum-bad"))
+            table.add_row(*(f"{value:,}" for value in (
+                row.queue, row.frames_delivered, row.bytes_delivered, row.drops, *counts,
+                row.peak_held)))
         return table
 
 

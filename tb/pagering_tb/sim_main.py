@@ -182,10 +182,13 @@ class SimRun:
         bench, card = self.bench, self.card
         counters = await bench.driver(card.counters)
         levels = await bench.driver(read_levels, card)
-        dropped = await bench.driver(lambda: [queue.dropped for queue in self.queues])
+        own = await bench.driver(lambda: [queue.statistics() for queue in self.queues])
+        link = await bench.driver(card.link_statistics)
+        sizes = await bench.driver(card.rmon_statistics)
         self.problems += check_frames(counters, bench.board)
         self.problems += check_pages(levels)
         self._check_bytes()
+        self._check_queues(own)
         peaks = sampler.peak_held
         try:
             await bench.driver(card.close)
@@ -202,8 +205,10 @@ class SimRun:
             "returns": counters["returns"], "write_beats": bench.port.beats,
             "pages": dataclasses.asdict(_pages(levels)),
             "per_queue": [dataclasses.asdict(QueueFigures(
-                queue.index, queue.stats.frames, queue.stats.bytes, drops, peaks[queue.index]))
-                for queue, drops in zip(self.queues, dropped, strict=True)],
+                queue.index, queue.stats.frames, queue.stats.bytes, counts["rx-hw-drops"],
+                peaks[queue.index], counts))
+                for queue, counts in zip(self.queues, own, strict=True)],
+            "link": link, "sizes": sizes,
             "samples": dataclasses.asdict(sampler.samples),
         }
 
@@ -214,6 +219,16 @@ class SimRun:
         if self.bench.memory.bytes_written != due:
             self.problems.append(f"the card wrote {self.bench.memory.bytes_written} bytes, but "
                                  f"frames and completions are {due}")
+
+
+    def _check_queues(self, own: list[dict[str, int]]) -> None:
+        """The card counts at each queue what came out of it."""
+        for queue, counts in zip(self.queues, own, strict=True):
+            counted = counts["rx-packets"], counts["rx-bytes"]
+            if counted != (queue.stats.frames, queue.stats.bytes):
+                self.problems.append(
+                    f"queue {queue.index} received {queue.stats.frames} frames of "
+                    f"{queue.stats.bytes} bytes, but the card counts {counted[0]} of {counted[1]}")
 
 
 def _pages(levels: list[PoolLevels]) -> Pages:
