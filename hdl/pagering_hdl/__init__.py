@@ -33,9 +33,9 @@ The dissector is made of ``frame_words`` (beats to words), ``link_parser`` (Ethe
 
 Beside it: ``axi_lite`` and the ``*_registers`` (what the host reads and sets), ``region_loader``,
 ``lifecycle`` and ``reset_control`` (start, drain, reset), ``pool_monitor``, ``pause`` and
-``clock``. ``statistics`` counts everything: ``stream_meter``, ``queue_meter`` and
-``event_tallies`` tell what happens, ``tallies`` note it, ``counter_sweep`` keeps the counts,
-``counter_registers`` show them.
+``clock``. ``statistics`` counts everything: ``stream_meter`` and ``queue_meter`` tell what
+happens, ``event_tallies`` and ``frame_tallies`` note it (``tallies``), ``counter_sweep`` keeps
+the counts, ``counter_registers`` show them.
 ``engine`` wires them, ``top`` gives them port names, ``generate`` writes Verilog. ``config`` says
 what a card is made of, ``layouts`` what travels through it.
 """

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from pagering import abi
 
 from .counter_sweep import tally_bits
+from .frame_tallies import FRAMES_PER_WRITE
 from .layouts import Kind, Visible
 from .page_table import Refusal
 from .tallies import Tallies, Tally
@@ -15,8 +16,6 @@ __all__ = ["EventTallies", "REFUSALS", "WriteMeter"]
 
 REFUSALS = 4
 """Sources of refusals: return checker, page table, register blocks, register window."""
-FRAMES_PER_WRITE = 4
-"""Frames that one write of completions makes visible, at most."""
 NUMBERS = {counter.name: counter.number for counter in abi.COUNTERS}
 FAULTS = {fault: f"FAULT_{fault.name}" for fault in abi.Fault}
 
@@ -54,8 +53,8 @@ class EventTallies(wiring.Component):
     pause, pause_begins, burst, beat : :py:`In(1)`, bytes : :py:`In(range(bus_bytes + 1))`
     refusals : :py:`In(Refusal)` of each source
     data_error, line_error : :py:`In(1)`
-    number, tally, mask
-        See :class:`Tallies`.
+    row, tally, mask
+        See :class:`Tallies`; a row is a number.
     fault : :py:`Out(1)`
         Event: a fault is counted.
     """
@@ -82,13 +81,13 @@ class EventTallies(wiring.Component):
             **{port: In(range(config.bus_bytes + 1)) for port in self.SUMS.values()},
             "visible": In(Visible), "refusals": In(Refusal).array(REFUSALS),
             "data_error": In(1), "line_error": In(1), "fault": Out(1),
-            "number": shown["number"], "tally": shown["tally"], "mask": shown["mask"],
+            "row": shown["number"], "tally": shown["tally"], "mask": shown["mask"],
         })
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.tallies = tallies = self.tallies
-        m.d.comb += [tallies.number.eq(self.number), self.tally.eq(tallies.tally),
+        m.d.comb += [tallies.number.eq(self.row), self.tally.eq(tallies.tally),
                      self.mask.eq(tallies.mask)]
         # Everything is taken down first: some of it comes late in its cycle.
         amounts = Signal.like(tallies.amounts)
