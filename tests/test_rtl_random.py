@@ -24,6 +24,7 @@ import pytest
 
 from pagering_hdl.config import CardConfig
 from pagering_tb.runner import Result, build_verilog, simulate, verilog_text
+from storm.sabotage import SABOTAGES, sabotaged_verilog
 
 CARDS: dict[str, dict[str, Any]] = {
     "64-bit": {"pools": 2, "pages": 64, "region_pages": 8, "fifo_bytes": 16384},
@@ -33,6 +34,8 @@ CARDS: dict[str, dict[str, Any]] = {
 }
 SHARES = {"64-bit": 2, "packed": 3, "512-bit": 2}
 """Runs on each card, with seeds of their own."""
+SHORT = 16
+"""Operations that are enough to show any of the faults."""
 FRAMES = int(os.environ.get("PAGERING_STORM_FRAMES", "30000"))
 SEED = int(os.environ.get("PAGERING_STORM_SEED", "1"))
 
@@ -84,6 +87,31 @@ def test_whatever_happens_the_card_does_what_the_model_allows(
             *(f"FAULT_{name}" for name in (
                 "RETURN_IDLE", "REGISTER_ACCESS", "DATA_WRITE", "COMPLETION_WRITE"))):
         assert FRAMES < 20_000 or reached[name], f"no program led to {name}"
+
+
+@pytest.fixture(scope="session")
+def sabotaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the packed card with every fault in it, all switched off."""
+    text = sabotaged_verilog(json.dumps(CARDS["packed"]), tmp_path_factory.mktemp("sabotaged"))
+    return build_verilog(text.replace("$finish;", ""))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(len(SABOTAGES)), ids=[f.name for f in SABOTAGES])
+def test_a_fault_is_found_and_shown_by_a_short_program(
+        number: int, sabotaged: Path, tmp_path: Path) -> None:
+    result, report, text = storm(sabotaged, CARDS["packed"], tmp_path, seed=1, frames=40_000,
+                                 sabotage=number)
+    program = json.loads(text or "[]")
+    logging.info("%s: %s after %s\n%s", SABOTAGES[number].name, result.failed, report, text)
+    assert not result.ok, "the fault was not found"
+    assert program, result.tail
+    assert len(program) <= SHORT, text
+
+
+@pytest.mark.slow
+def test_a_card_with_all_faults_switched_off_is_right(sabotaged: Path, tmp_path: Path) -> None:
+    storm(sabotaged, CARDS["packed"], tmp_path, seed=1, frames=3000)[0].check()
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from storm.frames import FrameLedger
 from storm.knobs import Knob, explain
 from storm.pages import PageLedger, Wrong
 from storm.program import OPERATIONS, Frames, Operation, Run, dump, load, programs
+from storm.sabotage import SABOTAGES
 
 CONFIG = CardConfig(queues=2, pools=2, pages=8, region_pages=4, chunk_bytes=1024)
 
@@ -185,3 +187,12 @@ def test_causes_of_a_frame_follow_the_order_of_the_card() -> None:
     assert frames.causes(second, lambda queue: frozenset("N")) == {"RUNT"}
     frames.receive.set(False)
     assert frames.causes(first, lambda queue: frozenset()) == {"CARD_DISABLED", "BAD_FRAME"}
+
+
+def test_every_sabotage_names_its_text_once() -> None:
+    import pagering_hdl
+    package = Path(pagering_hdl.__file__).parent
+    for fault in SABOTAGES:
+        text = (package / fault.file).read_text(encoding="utf-8")
+        assert text.count(fault.old) == 1, fault.name
+        assert "{hit}" in fault.new

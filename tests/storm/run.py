@@ -35,8 +35,8 @@ __all__ = ["JOB_VARIABLE"]
 _ROUND = 100
 """Programs of one seed."""
 JOB_VARIABLE = "PAGERING_STORM_JOB"
-"""JSON: ``config``; ``seed`` and ``frames`` to reach, or the path of a program to ``replay``; where
-to write what is ``found``, and the ``report``."""
+"""JSON: ``config``; ``seed`` and ``frames`` to reach, or the path of a program to ``replay``; the
+``sabotage`` to switch on, if any; where to write what is ``found``, and the ``report``."""
 
 
 class Complaints:
@@ -130,6 +130,8 @@ class Storm:
 async def storm(dut: HierarchyObject) -> None:
     job = json.loads(os.environ[JOB_VARIABLE])
     world = World(dut, CardConfig(**job["config"]))
+    if "sabotage" in job:
+        world.sabotage(job["sabotage"])
     with tempfile.TemporaryFile("r+", encoding="utf-8") as file:
         complaints = Complaints(file)
         storms = Storm(world, job.get("frames", 0), Path(job["found"]), complaints)

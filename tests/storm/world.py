@@ -34,6 +34,10 @@ class World(Traffic, Control):
             p.Memory: self.set_memory, p.Gaps: self.gaps, p.BusError: self.bus_error,
             p.Misuse: self.misuse, p.Reset: self._reset}
 
+    def sabotage(self, number: int) -> None:
+        """Switch on a fault of :mod:`storm.sabotage`."""
+        self.dut.sabotage.value = 1 << number
+
     async def run(self, program: Sequence[p.Operation]) -> None:
         """Reset the card by its pin and run a program on it.
 
