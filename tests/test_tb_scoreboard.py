@@ -15,7 +15,7 @@ def board(*frames: bytes, queues: int = 1) -> Scoreboard:
 
 
 def counters(**values: int) -> dict[str, int]:
-    return {name.lower(): 0 for name, _ in abi.COUNTERS} | values
+    return {counter.name.lower(): 0 for counter in abi.COUNTERS} | values
 
 
 def test_in_order_per_queue() -> None:
@@ -96,3 +96,12 @@ def test_pages_are_conserved() -> None:
         "most"]
     assert check_pages([PoolLevels(0, 8, 7, 1, 1, {0: 1})]) == [
         "pool 0 counts 1 pages outstanding, but all were returned"]
+
+
+def test_pools_with_a_queue_in_common_are_looked_at_together() -> None:
+    payload, headers = PoolLevels(0, 64, 60, 3, 9, {0: 6}), PoolLevels(1, 8, 6, 1, 2, {0: 6})
+    assert check_pages([payload, headers], returned=False) == []
+    assert check_pages([payload, PoolLevels(1, 8, 5, 1, 2, {0: 6})], returned=False) == [
+        "pool 0 and pool 1 has 72 pages, but 65 on the ring and 6 with its queues",
+        "pool 1 has 2 pages neither on the ring nor outstanding; its 1 queues fill one each at "
+        "most"]

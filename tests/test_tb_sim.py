@@ -52,7 +52,19 @@ def test_shipped_capture_comes_through(sim: Run, tmp_path: Path) -> None:
     assert report["pages"]["free"] == report["pages"]["registered"] == 1024
     assert same_frames(SHIPPED, tmp_path / "out" / "out.pcap")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "occupancy.png", "occupancy.svg", "out.pcap", "report.json"]
+        "occupancy.png", "occupancy.svg", "out.pcap", "pages.trace.json", "report.json"]
+
+
+@pytest.mark.slow
+def test_split_headers_and_a_host_that_is_waited_for(sim: Run, tmp_path: Path) -> None:
+    capture = some_frames(tmp_path / "in.pcap", 400)
+    status, report = sim(pcap=capture, split_headers=100, hold=True, chunk_bytes=256, pages=64,
+                         pools=2, host_delay=4000)
+    assert (status, report["problems"], sum(report["drops"].values())) == (0, [], 0)
+    assert same_frames(capture, tmp_path / "out" / "out.pcap")
+    trace = json.loads((tmp_path / "out" / "pages.trace.json").read_text(encoding="utf-8"))
+    pools = {event["pid"] for event in trace["traceEvents"] if event["ph"] == "X"}
+    assert pools == {0, 1, 2}
 
 
 @pytest.mark.slow

@@ -61,6 +61,8 @@ class CardPool:
         self.closed = False
         self.views: dict[int, memoryview] = {}
         """The bytes of each page, by page id."""
+        self.addresses: dict[int, int] = {}
+        """DMA address of each page, by page id."""
         self._card = card
         self._registers = card.registers.pool(index)
         self._regions: dict[int, PageRegion] = {}
@@ -107,6 +109,7 @@ class CardPool:
         for at, page in enumerate(region.pages):
             number = slot * caps.region_pages + at
             self.views[number] = view[at * caps.page_bytes:(at + 1) * caps.page_bytes]
+            self.addresses[number] = region.memory.address + at * caps.page_bytes
             self._pages[number] = page
 
     def _enable(self, policy: abi.Policy) -> None:
@@ -236,7 +239,7 @@ class CardPool:
 
     def _give_back(self) -> None:
         self.closed = True
-        self.views = {}
+        self.views, self.addresses = {}, {}
         for slot, region in self._regions.items():
             self.page_pool.put_region(region)
             self._card.give_slot(slot)

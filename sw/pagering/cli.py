@@ -74,6 +74,12 @@ def sim(
     steering: Annotated[str, typer.Option(
         help="Which queue a frame goes to: round-robin, or fixed:Q.",
         rich_help_panel=_CARD)] = _DEFAULTS.steering,
+    split_headers: Annotated[int | None, typer.Option(
+        help="Split frames of more bytes than this, headers and payload in pools of their own.",
+        show_default="none are split", rich_help_panel=_CARD)] = None,
+    hold: Annotated[bool, typer.Option(
+        "--hold", help="A frame that finds no memory waits, and pause_req is raised.",
+        show_default="it is dropped", rich_help_panel=_CARD)] = False,
     ring: Annotated[int, typer.Option(
         help="Completions in each queue's ring, a power of two from 64 to 65536.",
         rich_help_panel=_HOST)] = _DEFAULTS.ring_entries,
@@ -90,7 +96,7 @@ def sim(
         help="When a queue interrupts, USECS:FRAMES: so long after its first unread frame, or for "
              "so many; 0:0 for each at once.", rich_help_panel=_HOST)] = _DEFAULTS.moderation,
     out: Annotated[Path, typer.Option(
-        help="Folder for out.pcap, report.json and the picture.",
+        help="Folder for out.pcap, report.json, the picture and the trace of the pages.",
         rich_help_panel=_RUN)] = _DEFAULTS.out,
     seed: Annotated[int, typer.Option(
         help="Seed of all that is random.", rich_help_panel=_RUN)] = _DEFAULTS.seed,
@@ -114,6 +120,7 @@ def sim(
         chunk_bytes=page_size if chunk is None else chunk, policy=policy, ring_entries=ring,
         latency=latency, stalls=stalls, host_delay=host_delay, seed=seed, waves=waves,
         simulator=simulator, clock_mhz=clock, steering=steering, moderation=moderation,
+        split_headers=split_headers, hold=hold,
     ).validate()
     raise typer.Exit(_load("pagering_tb.sim").run(options))
 

@@ -56,6 +56,8 @@ class QueueStats:
     segments: int = 0
     returns: int = 0
     """Tokens written, after merging."""
+    splits: int = 0
+    """Frames whose headers came apart."""
     retained: int = 0
     """Frames that are retained now."""
 
@@ -313,6 +315,7 @@ class RxQueue(Moderated):
         if self._split:
             for token in new_pages:
                 self.pool_of(token).note_served(1)
+            self.stats.splits += sum([frame.split for frame in frames])
         elif new_pages:
             self.pool.note_served(len(new_pages))
         self.stats.frames += len(frames)

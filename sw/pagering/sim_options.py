@@ -65,6 +65,10 @@ class SimOptions:
     """``round-robin``, or ``fixed:Q`` for all frames to queue Q."""
     moderation: str = "0:0"
     """``USECS:FRAMES``, when each queue interrupts; microseconds at ``clock_mhz``."""
+    split_headers: int | None = None
+    """Split frames of more bytes than this in headers and payload; ``None`` splits none."""
+    hold: bool = False
+    """A frame that finds no memory waits (else: it is dropped)."""
 
     def validate(self) -> SimOptions:
         """Check every value; return ``self`` if all are in range.
@@ -89,6 +93,10 @@ class SimOptions:
         self._between("--host-delay", self.host_delay, 0, 10_000_000)
         self._between("--seed", self.seed, 0, 2**32 - 1)
         self._between("--clock", self.clock_mhz, 1, 2000, "MHz")
+        if self.split_headers is not None:
+            self._between("--split-headers", self.split_headers, 0, 65535)
+            self._between("--pools", self.pools, 1, abi.POOLS_MAX - 1,
+                          "headers that go apart take one more")
         self._one_of("--simulator", self.simulator, SIMULATORS)
         self._steering()
         self._moderation()
@@ -115,9 +123,14 @@ class SimOptions:
         return max(1, self.pages // abi.REGION_SLOTS_MAX, min(64, self.pages // self._pool_slots))
 
     @property
+    def card_pools(self) -> int:
+        """``pools``, and one for headers that go apart."""
+        return self.pools + (self.split_headers is not None)
+
+    @property
     def _pool_slots(self) -> int:
-        """``pools``, rounded up to a power of two."""
-        return 1 << max(0, self.pools - 1).bit_length()
+        """``card_pools``, rounded up to a power of two."""
+        return 1 << max(0, self.card_pools - 1).bit_length()
 
     def to_json(self) -> str:
         """Return all values as JSON, for another process or a report."""

@@ -28,7 +28,7 @@ class PoolLevels:
     outstanding: int
     peak: int
     held: Mapping[int, int]
-    """Pages off the ring by queue."""
+    """Pages off the ring by queue; of one that also draws from another pool, of both."""
 
     @property
     def open(self) -> int:
@@ -39,7 +39,8 @@ class PoolLevels:
 def read_levels(card: Card) -> list[PoolLevels]:
     """Read the levels of all open pools; blocking driver code."""
     return [PoolLevels(pool.index, pool.registered, pool.free, pool.outstanding, pool.peak,
-                       {queue.index: queue.held for queue in card.queues if queue.pool is pool})
+                       {queue.index: queue.held for queue in card.queues
+                        if pool in queue.pools})
             for pool in card.pools]
 
 
@@ -81,11 +82,16 @@ def check_pages(levels: list[PoolLevels], returned: bool = True) -> list[str]:
         Whether the host has returned everything, so that nothing may be outstanding.
     """
     problems = []
+    for group in _groups(levels):
+        by_queue = {queue: pages for level in group for queue, pages in level.held.items()}
+        held = sum(by_queue.values())
+        free, registered = (sum(getattr(level, name) for level in group)
+                            for name in ("free", "registered"))
+        if free + held != registered:
+            names = " and ".join(f"pool {level.pool}" for level in group)
+            problems.append(f"{names} has {registered} pages, but {free} on the ring and {held} "
+                            f"with its queues")
     for level in levels:
-        held = sum(level.held.values())
-        if level.free + held != level.registered:
-            problems.append(f"pool {level.pool} has {level.registered} pages, but {level.free} on "
-                            f"the ring and {held} with its queues")
         if not 0 <= level.open <= len(level.held):
             problems.append(f"pool {level.pool} has {level.open} pages neither on the ring nor "
                             f"outstanding; its {len(level.held)} queues fill one each at most")
@@ -93,3 +99,14 @@ def check_pages(levels: list[PoolLevels], returned: bool = True) -> list[str]:
             problems.append(f"pool {level.pool} counts {level.outstanding} pages outstanding, but "
                             f"all were returned")
     return problems
+
+
+def _groups(levels: list[PoolLevels]) -> list[list[PoolLevels]]:
+    """Put together the pools that have a queue in common."""
+    groups: list[list[PoolLevels]] = []
+    for level in levels:
+        joined = [group for group in groups
+                  if any(level.held.keys() & other.held.keys() for other in group)]
+        groups = [group for group in groups if group not in joined]
+        groups.append([*(other for group in joined for other in group), level])
+    return groups

@@ -2,7 +2,7 @@
 
 This is the half that runs in the user's process. It reads the capture, builds the card, starts the
 simulation (:mod:`pagering_tb.sim_main`) in a process of its own, shows its progress and turns its
-result into a table, ``out.pcap``, ``report.json`` and a picture.
+result into a table, ``out.pcap``, ``report.json``, a picture and a trace of the life of each page.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _STUCK_AFTER_S = 300
 
 def card_config(options: SimOptions) -> CardConfig:
     """Return the card that these options describe."""
-    return CardConfig(bus_bits=options.bus_bits, queues=options.queues, pools=options.pools,
+    return CardConfig(bus_bits=options.bus_bits, queues=options.queues, pools=options.card_pools,
                       page_bytes=options.page_bytes, chunk_bytes=options.chunk_bytes,
                       pages=options.pages, region_pages=options.region_pages,
                       clock_khz=round(1000 * options.clock_mhz))

@@ -2,8 +2,8 @@
 
 One thread of driver code per queue receives, compares and returns; the bench feeds the wire. It
 runs inside the simulator, told by the job file of :mod:`pagering_tb.sim`, and leaves
-``out.pcap`` and a result file: the fields of :class:`~pagering_tb.report.Report` and the samples
-for the picture.
+``out.pcap``, the trace of the pages and a result file: the fields of
+:class:`~pagering_tb.report.Report` and the samples for the picture.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ import cocotb
 from cocotb.task import Task
 from cocotb.triggers import First
 
-from pagering import Card, CardPool, Policy, RxQueue, abi
+from pagering import Card, CardPool, HeaderSplit, Policy, RxQueue, abi
 from pagering.errors import PageringError
 from pagering.sim_options import SimOptions
 
 from .bench import BenchOptions, CardBench
 from .capture import SHIPPED, Capture, read_frames, write_frames
 from .conservation import PoolLevels, check_frames, check_pages, read_levels
+from .page_trace import PageTrace
 from .report import Pages, QueueFigures
 from .sampler import Sampler
 from .scoreboard import Scoreboard, round_robin
@@ -63,6 +64,7 @@ class SimRun:
         self.capture = capture
         self.progress = progress
         self.card: Card
+        self.trace: PageTrace
         self.queues: list[RxQueue] = []
         self.received: list[tuple[int, bytes]] = []
         """Number on the wire, and bytes; a frame that was never sent comes last."""
@@ -77,18 +79,33 @@ class SimRun:
         """Bring the card up; driver code."""
         options = self.options
         self.card = card = Card(self.bench.transport)
-        share = options.pages // options.pools // options.region_pages * options.region_pages
+        share = options.pages // options.card_pools // options.region_pages * options.region_pages
         policy = Policy[options.policy.upper()]
         pools: list[CardPool] = [card.add_pool(share, policy=policy) for _ in range(options.pools)]
-        self.queues = [card.add_queue(pools[number % options.pools], options.ring_entries)
+        split = None
+        if options.split_headers is not None:
+            split = HeaderSplit(card.add_pool(share, policy=policy), options.split_headers)
+        self.queues = [card.add_queue(pools[number % options.pools], options.ring_entries,
+                                      split=split, hold=options.hold)
                        for number in range(options.queues)]
         for queue in self.queues:
             queue.moderation = options.moderation_limits
+        self._start_trace()
         if options.steering_mode is abi.SteeringMode.ROUND_ROBIN:
             card.steer_round_robin(self.queues)
         else:
             card.steer_to(options.steering_queue)
         card.receive = True
+
+    def _start_trace(self) -> None:
+        """From now on, note what the card writes to pages."""
+        card = self.card
+        trace = self.trace = PageTrace(
+            card.capabilities.page_bytes,
+            {page: address for pool in card.pools for page, address in pool.addresses.items()},
+            {page: pool.index for pool in card.pools for page in pool.addresses},
+            self.options.clock_mhz)
+        self.bench.port.on_burst = lambda burst: trace.wrote(burst.address, burst.first_cycle)
 
     def consume(self, queue: RxQueue) -> None:
         """Receive from one queue until the run is over; driver code.
@@ -100,6 +117,10 @@ class SimRun:
         timeout = _WAIT_CYCLES * bench.period_ps * 1e-12
         while not self.over:
             with queue.recv(_BURST_FRAMES, timeout=timeout) as burst:
+                now = bench.cycle
+                for frame in burst:
+                    for token, part in zip(frame.tokens, frame.segments, strict=True):
+                        self.trace.delivered(token, queue.index, len(part), now)
                 if len(burst):
                     bench.sleep(self.options.host_delay)
                 for frame in burst:
@@ -109,6 +130,10 @@ class SimRun:
                     if frame.write_error:
                         bench.board.problem(f"frame {bench.board.received} of queue {queue.index} "
                                             f"is marked as badly written")
+            now = bench.cycle
+            for frame in burst:
+                for token in frame.tokens:
+                    self.trace.returned(token, now)
 
     async def work(self) -> None:
         """Send everything, and wait until it has been received or counted as dropped."""
@@ -215,7 +240,9 @@ class SimRun:
     def _check_bytes(self) -> None:
         """Every byte that the card wrote was of a delivered frame or of a completion."""
         completions = sum(queue.stats.segments for queue in self.queues)
-        due = self.bench.board.received_bytes + completions * abi.COMPLETION_BYTES
+        each = abi.COMPLETION_BYTES + self.queues[0].extended * abi.EXTENSION_BYTES
+        headers = sum(queue.stats.splits for queue in self.queues)
+        due = self.bench.board.received_bytes + (completions - headers) * each
         if self.bench.memory.bytes_written != due:
             self.problems.append(f"the card wrote {self.bench.memory.bytes_written} bytes, but "
                                  f"frames and completions are {due}")
@@ -232,7 +259,8 @@ class SimRun:
 
 
 def _pages(levels: list[PoolLevels]) -> Pages:
-    held = sum(sum(level.held.values()) for level in levels)
+    by_queue = {queue: pages for level in levels for queue, pages in level.held.items()}
+    held = sum(by_queue.values())
     outstanding = sum(level.outstanding for level in levels)
     return Pages(registered=sum(level.registered for level in levels),
                  free=sum(level.free for level in levels), outstanding=outstanding,
@@ -254,4 +282,5 @@ async def run(dut: Any) -> None:
     dates = [capture.timestamps_ns[number] if number < len(capture.frames) else 0
              for number, _ in frames]
     write_frames(Path(job["out"]) / "out.pcap", [data for _, data in frames], dates)
+    simulation.trace.write(Path(job["out"]) / "pages.trace.json", bench.cycle)
     Path(job["result"]).write_text(json.dumps(figures), encoding="utf-8")
