@@ -1,7 +1,8 @@
 """The stream vocabulary: what stands between two stages."""
 
-from amaranth.hdl import Module, Value
+from amaranth.hdl import Assert, Module, Mux, Signal, Value
 from amaranth.lib import fifo, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 __all__ = ["StreamBuffer", "StreamQueue", "StreamRelay"]
@@ -97,9 +98,11 @@ class StreamQueue(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        kind = fifo.SyncFIFOBuffered if self.block else fifo.SyncFIFO
+        if self.block:
+            self._block_storage(m)
+            return m
         width = Value.cast(self.i.payload).shape().width
-        m.submodules.storage = storage = kind(width=width, depth=self.depth)
+        m.submodules.storage = storage = fifo.SyncFIFO(width=width, depth=self.depth)
         m.d.comb += [
             storage.w_data.eq(self.i.payload),
             storage.w_en.eq(self.i.valid),
@@ -110,3 +113,29 @@ class StreamQueue(wiring.Component):
             self.level.eq(storage.level),
         ]
         return m
+
+    def _block_storage(self, m):
+        """All but one payload in a memory, and that one at its output."""
+        width = Value.cast(self.i.payload).shape().width
+        rows = self.depth - 1
+        # A row is never read while it is written; unless told, synthesis spends a lookup table on
+        # each bit to say what would happen then.
+        m.submodules.storage = storage = Memory(shape=width, depth=rows, init=[],
+                                                attrs={"no_rw_check": 1})
+        into, out = storage.write_port(), storage.read_port()
+        stored = Signal(range(rows + 1))
+        m.d.comb += [
+            self.i.ready.eq(stored != rows),
+            into.en.eq(self.i.valid & self.i.ready), into.data.eq(Value.cast(self.i.payload)),
+            out.en.eq((stored != 0) & (~self.o.valid | self.o.ready)),
+            Value.cast(self.o.payload).eq(out.data), self.level.eq(stored + self.o.valid),
+        ]
+        m.d.sync += stored.eq(stored + into.en - out.en)
+        for port in (into, out):
+            with m.If(port.en):
+                m.d.sync += port.addr.eq(Mux(port.addr == rows - 1, 0, port.addr + 1))
+        with m.If(out.en):
+            m.d.sync += self.o.valid.eq(1)
+        with m.Elif(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        m.d.sync += Assert(~(into.en & out.en & (into.addr == out.addr)))
