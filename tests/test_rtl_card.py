@@ -38,6 +38,7 @@ RUNS = {
     "tenants": ("packed",),
     "largest_ring": ("512-bit",),
     "dissection": ("64-bit", "packed", "512-bit"),
+    "steering": ("64-bit", "512-bit"),
 }
 SEEDS = {"64-bit": (1, 2), "packed": (1, 2, 3, 4), "512-bit": (1, 2)}
 

@@ -368,7 +368,7 @@ def test_access_to_no_register_and_writes_to_read_only_ones_are_faults() -> None
 def test_values_out_of_range_and_commands_at_the_wrong_time_are_ignored() -> None:
     host = Host()
     host.regs.pool(0).RETIRE.write(retire=1)
-    host.regs.card.STEERING.write(mode=2)
+    host.regs.card.STEERING.write(mode=3)
     host.regs.queue(1).CONTROL.write(enable=0)
     host.regs.queue(1).RING_SIZE.write(log2=5)
     host.regs.queue(1).CONTROL.write(enable=1)

@@ -4,7 +4,7 @@
 ``frame_gate``           judges each frame as it streams in: whole and good, or dropped
 ``packet_fifo``          keeps it until its memory is found; commit and rollback
 ``dissector``            takes it apart meanwhile: its headers, its checksums
-``steering``             names its queue
+``steering``             names its queue, or why it is dropped
 ``admission``            grants it memory by count, drops it or lets it wait (``admission_need``,
                          ``admission_rules``, ``admission_tables``; ``pacing``)
 ``segmenter``            cuts it at page boundaries
@@ -30,6 +30,10 @@ The dissector is made of ``frame_words`` (beats to words), ``link_parser`` (Ethe
 ``header_parser`` (IP and what it carries, in a ``header_step`` for each word), ``header_bounds``
 (what of it is whole),
 ``checksummer``, and ``fact_finder``, which puts together what they found.
+
+Steering is made of ``flow_steps`` (the flow, word by word), ``frame_filter`` (addresses, VLANs),
+``flow_rules`` (with ``rule_match`` and ``rule_writer``), ``toeplitz`` and ``queue_choice``;
+``shared_table`` is what its lookups and the host share.
 
 Beside it: ``axi_lite`` and the ``*_registers`` (what the host reads and sets), ``region_loader``,
 ``lifecycle`` and ``reset_control`` (start, drain, reset), ``pool_monitor``, ``pause`` and

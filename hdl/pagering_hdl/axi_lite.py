@@ -14,7 +14,7 @@ from .register_port import RegisterPort
 __all__ = ["AddressDecoder", "RegisterWindow"]
 
 BLOCKS = {"card": abi.CARD, "region": abi.REGION, "pool": abi.POOL, "queue": abi.QUEUE,
-          "user": abi.USER, "stats": abi.STATS}
+          "user": abi.USER, "steer": abi.STEER, "stats": abi.STATS}
 
 
 class AddressDecoder(wiring.Component):
@@ -23,7 +23,7 @@ class AddressDecoder(wiring.Component):
     Members
     -------
     address : :py:`In(20)`
-    card, region, pool, queue, user, stats : :py:`Out(1)`
+    card, region, pool, queue, user, steer, stats : :py:`Out(1)`
         The block, if there is that copy of it.
     index : :py:`Out(8)`, offset : :py:`Out(12)`
         Which copy of the block, and where in it.
@@ -48,6 +48,8 @@ class AddressDecoder(wiring.Component):
             m.d.comb += [self.card.eq(1), self.offset.eq(offset)]
         with m.Elif(page == abi.POOL.base >> 12):
             m.d.comb += [self.pool.eq(1), self.index.eq(offset[6:]), self.offset.eq(offset[:6])]
+        with m.Elif(page == abi.STEER.base >> 12):
+            m.d.comb += [self.steer.eq(1), self.offset.eq(offset)]
         with m.Elif(page == abi.STATS.base >> 12):
             m.d.comb += [self.stats.eq(1), self.offset.eq(offset)]
         with m.Else():
@@ -78,7 +80,7 @@ class RegisterWindow(wiring.Component):
     Members
     -------
     bus : :py:`In(AxiLite())`
-    card, region, pool, queue, user, stats : :py:`Out(RegisterPort())`
+    card, region, pool, queue, user, steer, stats : :py:`Out(RegisterPort())`
     closed : :py:`In(1)`
         The card is being reset: reads give zero and writes are ignored, but in the card's page.
     refusal : :py:`Out(Refusal)`

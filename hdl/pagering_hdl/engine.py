@@ -57,6 +57,7 @@ from .response_tracker import ResponseTracker
 from .return_checker import ReturnChecker
 from .segmenter import Segmenter
 from .statistics import Statistics
+from .steer_registers import SteerRegisters
 from .steering import Steering
 from .streams import StreamBuffer, StreamQueue
 
@@ -72,7 +73,7 @@ class Engine(wiring.Component):
     Members
     -------
     frames : :py:`In(AxiStream(bits))`, bus : :py:`Out(AxiWrite(bits))`
-    card, region, pool, queue, user, stats : :py:`In(RegisterPort())`
+    card, region, pool, queue, user, steer, stats : :py:`In(RegisterPort())`
     access_refusal : :py:`In(Refusal)`
         From the register window.
     irq : :py:`Out(queues + 1)`
@@ -117,7 +118,7 @@ class Engine(wiring.Component):
             "fifo": PacketFifo(config.bus_bits, config.fifo_beats,
                                realign=config.header_split),
             "dissector": Dissector(config.bus_bits, config.fifo_beats),
-            "steering": Steering(), "admission": Admission(config),
+            "steering": Steering(config.bus_bits), "admission": Admission(config),
             "grants": StreamBuffer(Grant), "segmenter": Segmenter(config),
             "segments": StreamBuffer(Segment), "opener": PageOpener(),
             "placer": Placer(config),
@@ -135,6 +136,7 @@ class Engine(wiring.Component):
             "lines": CompletionLines(config), "reader": LineReader(config),
             "interrupts": Interrupts(config.queues), "lifecycle": Lifecycle(config),
             "monitor": PoolMonitor(config.pools), "clock": Clock(),
+            "steer_registers": SteerRegisters(config),
             "card_registers": CardRegisters(config), "pool_registers": PoolRegisters(config),
             "region_registers": RegionRegisters(config),
             "queue_registers": QueueRegisters(config), "user_registers": UserRegisters(config),
@@ -164,6 +166,7 @@ class Engine(wiring.Component):
             for part in (fifo, dissector) for name in ("write", "beat", "commit", "rollback")
         ]
         wiring.connect(m, dissector.dissections, steering.dissections)
+        wiring.connect(m, self._steer_registers.settings, steering.settings)
         wiring.connect(m, steering.arrivals, admission.arrivals)
         wiring.connect(m, self._lifecycle.marks, admission.marks)
         m.d.comb += admission.closed.eq(self.closed)
@@ -266,7 +269,8 @@ class Engine(wiring.Component):
         admission, pages, monitor = self._admission, self._pages, self._monitor
         lifecycle, regions = self._lifecycle, self._region_registers
         for name, block in (("card", card), ("pool", pool), ("queue", queue), ("user", user),
-                            ("region", regions), ("stats", self._stats_registers)):
+                            ("region", regions), ("stats", self._stats_registers),
+                            ("steer", self._steer_registers)):
             wiring.connect(m, wiring.flipped(getattr(self, name)), block.port)
         wiring.connect(m, card.clock_orders, self._clock.orders)
         for asks, answers in (
@@ -328,7 +332,7 @@ class Engine(wiring.Component):
         # The registers refuse one write at a time, so one of these at most is valid.
         registers = Signal(Refusal)
         for source in (self._card_registers, self._pool_registers, self._region_registers,
-                       self._queue_registers):
+                       self._queue_registers, self._steer_registers):
             with m.If(source.refusal.valid):
                 m.d.comb += registers.eq(source.refusal)
         recycled, arrivals = pages.recycled, self._steering.arrivals

@@ -1,46 +1,165 @@
-"""Which queue a frame goes to."""
+"""Where a frame goes: filters, flow rules and receive-side scaling, decided in this order.
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import stream, wiring
+A flow is gone through word by word (:mod:`pagering_hdl.flow_steps`). What looks at it answers a
+fixed number of cycles later, so that one frame can follow another; what the frame is besides waits
+in a queue. No more frames start than the queue of decisions has room for.
+"""
+
+from amaranth.hdl import Assert, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from pagering import abi
 
-from .layouts import Arrival, Dissection, struct
+from .flow_rules import FlowRules
+from .flow_steps import LANES, SHORT, FlowSteps, steps
+from .frame_filter import AddressFilter, FrameHead, VlanFilter
+from .layouts import Arrival, Dissection, Facts, HashType, Index, Length, struct
+from .queue_choice import Decision, QueueChoice
+from .shared_table import SharedTable
+from .steer_registers import SteerSettings
+from .streams import StreamBuffer, StreamQueue
+from .toeplitz import Toeplitz
 
 __all__ = ["Steering"]
 
+DEPTH = 16
+"""Frames inside."""
+WAITING_DEPTH = 512
+"""More than can be inside, but one block RAM deep: fewer would take logic."""
+LATENCY = FlowRules.LATENCY
+"""From a flow's last step to the last finding about it."""
+FILTERED = 4
+"""From a flow's last step until both filters have answered it, and not yet the next one."""
+
+
+class Waiting(data.Struct):
+    """What a frame is besides."""
+
+    length: Length
+    facts: Facts
+
+
+def later(m, value, cycles, name):
+    """Return a value as it was some cycles ago."""
+    for cycle in range(cycles):
+        now = Signal(Value.cast(value).shape(), name=f"{name}_{cycle}")
+        m.d.sync += now.eq(value)
+        value = now
+    return value
+
 
 class Steering(wiring.Component):
-    """Names the queue of each frame: one that a register names, or each in turn.
+    """Names the queue of each frame, or why it is dropped; in order.
+
+    Parameters
+    ----------
+    bus_bits : :class:`int`
+        Width of the bus: the wider, the more is done in a cycle.
 
     Members
     -------
-    control : :py:`In(struct(abi.CARD["STEERING"]))`
+    control : :py:`In(struct(abi.CARD["STEERING"]))`, settings : :py:`In(SteerSettings())`
     dissections : :py:`In(stream.Signature(Dissection))`
     arrivals : :py:`Out(stream.Signature(Arrival))`
-        In the same cycle. A frame that waits keeps its queue, whatever is written meanwhile.
     """
 
-    control: In(struct(abi.CARD["STEERING"]))
-    dissections: In(stream.Signature(Dissection))
-    arrivals: Out(stream.Signature(Arrival))
+    def __init__(self, bus_bits):
+        self.lanes = LANES[bus_bits]
+        super().__init__({
+            "control": In(struct(abi.CARD["STEERING"])), "settings": In(SteerSettings()),
+            "dissections": In(stream.Signature(Dissection)),
+            "arrivals": Out(stream.Signature(Arrival)),
+        })
 
     def elaborate(self, platform):
         m = Module()
-        turn = Signal(6)
-        # The settings under which the frame that waits was offered.
-        control, offered, waits = (Signal.like(self.control), Signal.like(self.control), Signal())
+        m.submodules.frame = self._frame = StreamBuffer(Dissection)
+        m.submodules.flow = self._flow = flow = FlowSteps(self.lanes)
+        m.submodules.choice = self._choice = choice = QueueChoice()
+        m.submodules.arrival = self._arrival = arrival = StreamBuffer(Arrival)
+        wiring.connect(m, wiring.flipped(self.dissections), self._frame.i)
+        wiring.connect(m, self._frame.o, flow.dissections)
+        wiring.connect(m, arrival.o, wiring.flipped(self.arrivals))
+        inside = Signal(range(DEPTH + 1))
         m.d.comb += [
-            self.arrivals.valid.eq(self.dissections.valid),
-            self.dissections.ready.eq(self.arrivals.ready),
-            self.arrivals.p.length.eq(self.dissections.p.length),
-            self.arrivals.p.facts.eq(self.dissections.p.facts),
-            control.eq(Mux(waits, offered, self.control)),
-            self.arrivals.p.queue.eq(Mux(control.mode == abi.SteeringMode.ROUND_ROBIN, turn,
-                                         control.queue)),
+            flow.start.eq(inside != DEPTH), flow.yields.eq(self.settings.waits),
+            flow.rss.eq(self.settings.rss), choice.control.eq(self.control),
+            choice.valid.eq(later(m, flow.step.mark.valid & flow.step.mark.last, LATENCY, "last")),
         ]
-        m.d.sync += [offered.eq(control), waits.eq(self.arrivals.valid & ~self.arrivals.ready)]
-        with m.If(self.arrivals.valid & self.arrivals.ready):
-            m.d.sync += turn.eq(Mux(turn >= control.last, 0, turn + 1))
+        m.d.sync += inside.eq(inside + flow.starts - (arrival.i.valid & arrival.i.ready))
+        self._filter(m)
+        self._rules(m)
+        self._scale(m)
+        self._join(m)
         return m
+
+    def _filter(self, m):
+        shortest = sum(bool(set(words) & set(SHORT)) for words in steps(self.lanes))
+        banks = 1 << (-(-abi.ADDRESSES // shortest) - 1).bit_length()
+        m.submodules.addresses = addresses = AddressFilter(banks)
+        m.submodules.vlans = vlans = VlanFilter()
+        for table, host in ((addresses.low, "address_low"), (addresses.high, "address_high"),
+                            (vlans.vlans, "vlans")):
+            wiring.connect(m, wiring.flipped(getattr(self.settings, host)), table)
+        frame, head, found = self._frame.o.p, Signal(FrameHead), self._choice.findings
+        m.d.sync += [
+            head.valid.eq(self._flow.starts), head.destination.eq(frame.destination),
+            head.tagged.eq(frame.facts.vlan), head.vlan.eq(frame.facts.tci[:12]),
+        ]
+        m.d.comb += [
+            addresses.head.eq(head), addresses.settings.eq(self.settings.filter),
+            addresses.multicast.eq(self.settings.multicast),
+            vlans.head.eq(head), vlans.settings.eq(self.settings.filter),
+            found.address_passes.eq(later(m, addresses.passes, LATENCY - FILTERED, "address")),
+            found.vlan_passes.eq(later(m, vlans.passes, LATENCY - FILTERED, "vlan")),
+        ]
+
+    def _rules(self, m):
+        m.submodules.rules = rules = FlowRules(self.lanes)
+        wiring.connect(m, wiring.flipped(self.settings.rules), rules.host)
+        m.d.comb += [rules.ahead.eq(self._flow.ahead), rules.step.eq(self._flow.step),
+                     self._choice.findings.rule.eq(rules.verdict)]
+
+    def _scale(self, m):
+        """Hash, and look the hash up, which ends when the rules do."""
+        m.submodules.toeplitz = toeplitz = Toeplitz(self.lanes)
+        m.submodules.indirection = indirection = SharedTable(Index, depth=abi.INDIRECTION_ROWS)
+        wiring.connect(m, wiring.flipped(self.settings.key), toeplitz.key)
+        wiring.connect(m, wiring.flipped(self.settings.indirection), indirection.host)
+        mark, found = self._flow.step.mark, self._choice.findings
+        kind = Mux(mark.hash_addresses, Mux(mark.hash_ports, HashType.L4, HashType.L3),
+                   HashType.NONE)
+        hashed = later(m, mark.valid & mark.last, Toeplitz.LATENCY, "hashed")
+        entry = Signal(Index)
+        m.d.sync += entry.eq(indirection.data)
+        m.d.comb += [
+            toeplitz.ahead.eq(self._flow.ahead), toeplitz.step.eq(self._flow.step),
+            toeplitz.transform.eq(self.settings.rss.transform),
+            indirection.look.eq(hashed), indirection.look_row.eq(toeplitz.hash),
+            found.hash.eq(later(m, toeplitz.hash, LATENCY - Toeplitz.LATENCY, "hash")),
+            found.entry.eq(later(m, entry, LATENCY - Toeplitz.LATENCY - 2, "entry")),
+            found.hash_type.eq(later(m, kind, LATENCY, "kind")),
+        ]
+
+    def _join(self, m):
+        """Bring together what was decided and what waited for it."""
+        m.submodules.waiting = waiting = StreamQueue(Waiting, depth=WAITING_DEPTH,
+                                                     block=True)
+        m.submodules.decisions = decisions = StreamQueue(Decision, depth=DEPTH)
+        frame, decision, arrival = self._frame.o.p, decisions.o.p, self._arrival.i.p
+        both = decisions.o.valid & waiting.o.valid
+        m.d.comb += [
+            waiting.i.valid.eq(self._flow.dissections.ready),
+            waiting.i.p.length.eq(frame.length), waiting.i.p.facts.eq(frame.facts),
+            decisions.i.valid.eq(self._choice.decided), decisions.i.p.eq(self._choice.decision),
+            self._arrival.i.valid.eq(both), decisions.o.ready.eq(both & self._arrival.i.ready),
+            waiting.o.ready.eq(both & self._arrival.i.ready),
+            arrival.queue.eq(decision.queue), arrival.length.eq(waiting.o.p.length),
+            arrival.drop.eq(decision.drop), arrival.cause.eq(decision.cause),
+            arrival.facts.eq(waiting.o.p.facts), arrival.facts.hash.eq(decision.hash),
+            arrival.facts.hash_type.eq(decision.hash_type),
+            arrival.facts.mark.eq(decision.mark),
+        ]
+        m.d.sync += [Assert(decisions.i.ready | ~decisions.i.valid),
+                     Assert(waiting.i.ready | ~waiting.i.valid)]

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import Flow
 from .axi import AxiLite, AxiStream, AxiWrite
 from .axi_lite import BLOCKS, RegisterWindow
 from .engine import Engine
+from .flow_rules import RULE_ROWS
 from .reset_control import ResetControl
 from .statistics import counter_rows
 
@@ -52,7 +53,7 @@ class Top(Elaboratable):
         engine = Engine(config)
         m.submodules.window = window = RegisterWindow(config)
         m.submodules.reset = reset = ResetControl(
-            max(config.pools, config.regions, counter_rows(config)))
+            max(RULE_ROWS, config.pools, config.regions, counter_rows(config)))
         m.submodules.engine = ResetInserter(reset.clear)(engine)
         self._connect(m, "s_axis_rx", engine.frames, manager=False)
         self._connect(m, "m_axi", engine.bus, manager=True)

@@ -13,6 +13,7 @@ offset                         who maps it  what it holds
 ``0x1000``                     privileged   pools
 ``0x2000 + 0x2000 * queue``    privileged   queue: completion ring, pool, quota, drain
 ``0x3000 + 0x2000 * queue``    user         queue: doorbells, its counters, the return window
+``0x90000``                    privileged   steering: RSS, flow rules, filters
 ``0x91000``                    privileged   counters of the whole card
 =============================  ===========  ==================================================
 """
@@ -34,6 +35,8 @@ __all__ = [
     "REGION", "REGION_SLOTS_MAX", "RETURN_WINDOW", "RETURN_WINDOW_BYTES", "RING_LOG2_MAX",
     "RING_LOG2_MIN", "Register", "SIZES", "STATS", "SteeringMode", "TOKEN", "USER", "VERSION_MAJOR",
     "VERSION_MINOR", "WINDOW_ADDRESS_BITS",
+    "ADDRESSES", "INDIRECTION_ROWS", "KEY_WORDS", "RULE", "RULES", "RULE_WORDS", "STEER",
+    "Transform", "VLAN_ROWS",
 ]
 
 ID_VALUE = 0x50475247
@@ -61,6 +64,15 @@ WINDOW_ADDRESS_BITS = 20
 RETURN_WINDOW = 0x800
 """Where the return window starts in a queue's user page."""
 RETURN_WINDOW_BYTES = 0x800
+RULES = 64
+"""Flow rules; of those that a frame meets, the lowest number wins."""
+KEY_WORDS = 10
+"""Words of the RSS key: 40 bytes, enough for two IPv6 addresses and two ports."""
+INDIRECTION_ROWS = 128
+ADDRESSES = 8
+"""MAC addresses that the filter knows exactly."""
+VLAN_ROWS = 128
+"""Words of the VLAN filter, 32 VLANs each."""
 
 
 class Access(enum.Enum):
@@ -83,6 +95,19 @@ class SteeringMode(enum.IntEnum):
     """Every frame goes to the queue that ``STEERING.queue`` names."""
     ROUND_ROBIN = 1
     """Frame after frame over queues 0 to ``STEERING.last``; a test mode."""
+    RSS = 2
+    """By a hash over addresses and ports, through the indirection table: a flow stays together."""
+
+
+class Transform(enum.IntEnum):
+    """What is hashed in place of source and destination (S, D: addresses, then ports)."""
+
+    NONE = 0
+    """S and D."""
+    XOR = 1
+    """S ^ D, twice: both directions of a flow hash alike."""
+    OR_XOR = 2
+    """S | D and S ^ D: likewise, and keeps more of both."""
 
 
 class L3(enum.IntEnum):
@@ -499,7 +524,7 @@ CARD = Block("CARD", "Card-wide, privileged.", 0x0000, 0x1000, "", False, (
               "ignores writes"),
         Field("idle", 1, "no frame, write or completion is under way")),
     Register("STEERING", 0x24, Access.RW, "Which queue a frame goes to.",
-             Field("mode", 2, "0 fixed, 1 round robin"),
+             Field("mode", 2, "see SteeringMode; a flow rule wins over each"),
              Field("_pad0", 6),
              Field("queue", 6, "the queue, if fixed"),
              Field("_pad1", 2),
@@ -634,9 +659,70 @@ USER = Block("USER", "A receive queue, the part that an untrusted process may ma
     *_halves(0x20, QUEUE_COUNTERS),
 ))
 
+RULE = Layout(
+    "RULE",
+    "A flow rule, as RULE_WORD holds it: 32 bits in each word, the first one lowest. A field is "
+    "looked at only if its match bit is set.",
+    Field("source", 128, "address; an IPv4 address is in the lower 32 bits"),
+    Field("destination", 128, "address, likewise"),
+    Field("destination_port", 16), Field("source_port", 16),
+    Field("protocol", 8, "of IP, behind any extension headers"), Field("_pad0", 4),
+    Field("vlan", 12, "VLAN of the outer tag"), Field("_pad1", 8),
+    Field("mark", 16, "goes to the extended completion"),
+    Field("queue", 6, "where the frame goes"),
+    Field("drop", 1, "nowhere: the frame is dropped as RULE"),
+    Field("l3", 2, "see L3"), Field("match_l3", 1),
+    Field("match_source", 1, "needs match_l3 with IPv4 or IPv6"),
+    Field("match_destination", 1, "likewise"),
+    Field("match_source_port", 1, "a fragment has no port to match"),
+    Field("match_destination_port", 1, "likewise"),
+    Field("match_protocol", 1), Field("match_vlan", 1, "an untagged frame has no VLAN to match"),
+)
+RULE_WORDS = RULE.width // 32
+
+STEER = Block("STEER", "Receive-side scaling, flow rules and filters, privileged. Tables are "
+              "reached a row at a time: ROW names it. Each write takes effect at once and whole; "
+              "a row that a table does not have reads 0, and a write to it is refused "
+              "(REGISTER_VALUE).", 0x90000, 0x1000, "", False, (
+    Register("RSS", 0x00, Access.RW, "What the hash is made of.",
+             Field("transform", 2, "see Transform"),
+             Field("tcp", 1, "ports of TCP count; fragments never do", 1),
+             Field("udp", 1, "ports of UDP count", 1)),
+    Register("FILTER", 0x04, Access.RW, "Which frames the card takes.",
+             Field("promiscuous", 1, "every destination address", 1),
+             Field("all_multicast", 1, "every group address"),
+             Field("broadcast", 1, "the broadcast address", 1),
+             Field("vlan", 1, "of tagged frames only those in VLANS"),
+             Field("untagged", 1, "untagged frames, if vlan is set", 1)),
+    Register("MULTICAST_0", 0x08, Access.RW, "Group addresses by hash: bits 31:26 of "
+             "the CRC-32 of the address, not inverted. Bit n lets hash n in.", Field("hashes", 32)),
+    Register("MULTICAST_1", 0x0C, Access.RW, "Likewise, hashes 32 to 63.", Field("hashes", 32)),
+    Register("ROW", 0x10, Access.RW, "The row that the registers from here on are about.",
+             Field("row", 7), Field("_pad0", 1),
+             Field("word", 4, "of a flow rule, for RULE_WORD")),
+    Register("KEY", 0x14, Access.RW, "RSS key, rows 0 to 9. Its first bit is bit 31 of row 0.",
+             Field("key", 32)),
+    Register("INDIRECTION", 0x18, Access.RW, "Rows 0 to 127: the row is the hash modulo 128.",
+             Field("queue", 6, "one that there is")),
+    Register("VLANS", 0x1C, Access.RW, "VLAN filter, rows 0 to 127: bit n lets VLAN "
+             "32 x row + n in.", Field("vlans", 32)),
+    Register("ADDRESS_LOW", 0x20, Access.RW, "Destination addresses, rows 0 to 7: the last four "
+             "bytes. Set it while the row is not valid.", Field("address", 32)),
+    Register("ADDRESS_HIGH", 0x24, Access.RW, "The first two bytes.",
+             Field("address", 16), Field("valid", 1, "the row counts")),
+    Register("RULE_WORD", 0x28, Access.RW, "A word of flow rule ROW.row, see Rule. Refused while "
+             "the rule is enabled, with a queue that there is not, or an address to match in no "
+             "IP.", Field("value", 32)),
+    Register("RULE", 0x2C, Access.RW, "State of flow rule ROW.row, rows 0 to 63. A rule that is "
+             "enabled takes effect, whole, when busy falls; one that is disabled does so at once. "
+             "Refused while busy.",
+             Field("enable", 1),
+             Field("busy", 1, "the card is putting a rule in place; written 0")),
+))
+
 STATS = Block("STATS", "Card-wide counters of 64 bits, privileged. They grow until a reset of the "
               "card. A read of either half gives the count of that moment: read the upper half, "
               "the lower, and the upper again, until the upper has not moved. Sizes count the FCS, "
               "as RMON does.", 0x91000, 0x1000, "", False, tuple(_halves(0, COUNTERS)))
 
-BLOCKS = (CARD, REGION, POOL, QUEUE, USER, STATS)
+BLOCKS = (CARD, REGION, POOL, QUEUE, USER, STEER, STATS)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pagering import abi
-from pagering.abi import DropCause, Event, Fault, SteeringMode
+from pagering.abi import DropCause, Event, Fault
 from pagering.capabilities import Capabilities
 from pagering.dissect import Facts, dissect
 from pagering.fake_clock import FakeClock
@@ -21,6 +21,7 @@ from pagering.fake_memory import HostMemory
 from pagering.fake_pool import FakePages
 from pagering.fake_queue import FakeQueue, OpenPage, Piece, Side
 from pagering.fake_statistics import FakeStatistics
+from pagering.fake_steering import FakeSteering, Steered
 
 __all__ = ["FakeReceiver"]
 
@@ -69,8 +70,7 @@ class FakeReceiver:
         self.clock = FakeClock()
         self.cycle = 0
         self.receive = False
-        self.steering_mode = SteeringMode.FIXED
-        self.steering_queue = self.steering_last = self._turn = 0
+        self.steering = FakeSteering(config.queues)
         self.minimum, self.maximum = 1, 0xFFFF
         self.queues = [FakeQueue() for _ in range(config.queues)]
         self.pages = FakePages(
@@ -81,8 +81,8 @@ class FakeReceiver:
             self.pages.remember(before.pages)
         self.pending: deque[_Completion] = deque()
         """Completions that are not visible yet, oldest first."""
-        self.waiting: deque[tuple[int, bytes]] = deque()
-        """Queue and bytes of frames that wait for memory; only the first knows that it has to."""
+        self.waiting: deque[tuple[Steered, Facts, bytes]] = deque()
+        """Frames that are steered and wait for memory; only the first knows that it has to."""
 
     def advance(self, cycles: int) -> None:
         """Let so many cycles pass."""
@@ -101,7 +101,8 @@ class FakeReceiver:
             self.statistics.dropped(cause)
             return cause
         self.statistics.kept(data)
-        self.waiting.append((self._steer(), data))
+        found = dissect(data)
+        self.waiting.append((self.steering.steer(found), found.facts, data))
         return self.retry()
 
     def retry(self) -> DropCause | None:
@@ -111,15 +112,16 @@ class FakeReceiver:
         """
         cause = None
         while self.waiting:
-            number, data = self.waiting[0]
-            cause, facts = DropCause.QUEUE_DISABLED, dissect(data).facts
-            if number < len(self.queues) and self.queues[number].enabled:
+            steered, facts, data = self.waiting[0]
+            number, cause = steered.queue, steered.cause or DropCause.QUEUE_DISABLED
+            if (steered.cause is None and number < len(self.queues)
+                    and self.queues[number].enabled):
                 pieces = self.queues[number].pieces(len(data), facts.header)
                 cause = self._admit(number, pieces)
                 if cause in _SCARCE and self.queues[number].hold:
                     return None
                 if cause is None:
-                    self._place(number, data, facts, pieces)
+                    self._place(steered, data, facts, pieces)
                     self.statistics.admitted(number, len(data), facts)
             self.waiting.popleft()
             if cause is not None:
@@ -137,12 +139,6 @@ class FakeReceiver:
             (length < self.minimum, DropCause.RUNT),
         )
         return next((cause for hit, cause in causes if hit), None)
-
-    def _steer(self) -> int:
-        # The turn moves on with every frame, in the fixed mode too.
-        turn = self._turn
-        self._turn = 0 if turn >= self.steering_last else turn + 1
-        return self.steering_queue if self.steering_mode is SteeringMode.FIXED else turn
 
     def _admit(self, number: int, pieces: Sequence[Piece]) -> DropCause | None:
         """Return why there is no memory for the pieces of a frame; close what they do not fit in.
@@ -192,8 +188,10 @@ class FakeReceiver:
         )
         return next((cause for hit, cause in causes if hit), None)
 
-    def _place(self, number: int, data: bytes, facts: Facts, pieces: Sequence[Piece]) -> None:
-        queue, step = self.queues[number], self.config.page_bytes
+    def _place(self, steered: Steered, data: bytes, facts: Facts,
+               pieces: Sequence[Piece]) -> None:
+        number, step = steered.queue, self.config.page_bytes
+        queue = self.queues[number]
         # The new pages leave the ring first: an old one that goes back by being closed is then not
         # among them.
         fresh = [[self.pages.pop(piece.pool, number)
@@ -211,7 +209,7 @@ class FakeReceiver:
                 if piece is not pieces[-1]:
                     headers = written
                     continue
-                self._complete(number, facts, written, headers if start == 0 else None,
+                self._complete(steered, facts, written, headers if start == 0 else None,
                                start == 0, start + step >= piece.size)
 
     def _fill(self, queue: FakeQueue, side: Side, data: bytes) -> _Written:
@@ -227,10 +225,10 @@ class FakeReceiver:
             self.close_open_pages(queue, [side])
         return _Written(token, len(data), failed, full)
 
-    def _complete(self, number: int, facts: Facts, written: _Written, headers: _Written | None,
-                  start: bool, end: bool) -> None:
+    def _complete(self, steered: Steered, facts: Facts, written: _Written,
+                  headers: _Written | None, start: bool, end: bool) -> None:
         """Make the completion of a segment."""
-        queue = self.queues[number]
+        queue = self.queues[steered.queue]
         index = queue.reserved
         queue.reserved = index + 1 & _INDEX_MASK
         record = abi.COMPLETION.pack(
@@ -240,19 +238,20 @@ class FakeReceiver:
             split=headers is not None, l3=facts.l3, l4=facts.l4,
             fragment=facts.fragment, l3_checked=facts.l3_checked, l3_ok=facts.l3_ok,
             l4_checked=facts.l4_checked, l4_ok=facts.l4_ok, vlan=facts.vlan, header=facts.header,
-            checksum=facts.checksum)
+            checksum=facts.checksum, hash=steered.hash, hash_type=steered.hash_type)
         if queue.extended:
-            extension = self._extension(facts, headers) if start else 0
+            extension = self._extension(steered, facts, headers) if start else 0
             record = record << 8 * abi.EXTENSION_BYTES | extension
         tokens = (written.token,) if headers is None else (headers.token, written.token)
         self.pending.append(_Completion(
-            number, index, tokens, end, record.to_bytes(queue.stride, "little")))
+            steered.queue, index, tokens, end, record.to_bytes(queue.stride, "little")))
 
-    def _extension(self, facts: Facts, headers: _Written | None) -> int:
+    def _extension(self, steered: Steered, facts: Facts, headers: _Written | None) -> int:
         """Return what comes before the completion of a frame's first segment."""
         time = self.clock.time
         return abi.EXTENSION.pack(time_low=time & 0xFFFFFFFF, time_high=time >> 32,
-                                  tci=facts.tci, header_token=headers.token if headers else 0)
+                                  tci=facts.tci, mark=steered.mark,
+                                  header_token=headers.token if headers else 0)
 
     def _write_data(self, address: int, data: bytes) -> bool:
         """Write in bursts that end at multiples of the burst size; return if one failed."""

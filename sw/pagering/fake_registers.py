@@ -166,8 +166,9 @@ class FakeRegisters:
             case "STEERING":
                 if fields["mode"] not in list(SteeringMode):
                     return False
-                state.steering_mode = SteeringMode(fields["mode"])
-                state.steering_queue, state.steering_last = fields["queue"], fields["last"]
+                steering = state.steering
+                steering.mode = SteeringMode(fields["mode"])
+                steering.queue, steering.last = fields["queue"], fields["last"]
             case "FRAME_LIMITS":
                 state.minimum, state.maximum = fields["minimum"], fields["maximum"]
             case "EVENTS":
@@ -324,6 +325,12 @@ class FakeRegisters:
         else:
             self.state.consume(index, fields["index"])
         return True
+
+    def _read_steer(self, name: str, index: int) -> dict[str, int]:
+        return self.state.steering.read(name)
+
+    def _write_steer(self, name: str, index: int, fields: dict[str, int]) -> bool:
+        return self.state.steering.write(name, fields)
 
     def _deaf(self, offset: int) -> bool:
         """Return whether a reset is under way and ``offset`` is not in the card's own block."""

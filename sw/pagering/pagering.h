@@ -5,6 +5,7 @@
  *
  * A field of a register has a SHIFT and, in place, a MASK. A field of a completion has
  * also a WORD: the 32-bit little-endian word of the record that SHIFT and MASK mean.
+ * A field of several words has only that, of its lowest.
  */
 #ifndef PAGERING_H
 #define PAGERING_H
@@ -25,6 +26,12 @@
 #define PAGERING_WINDOW_ADDRESS_BITS                      20
 #define PAGERING_RETURN_WINDOW                            0x800u
 #define PAGERING_RETURN_WINDOW_BYTES                      2048
+#define PAGERING_RULES                                    64
+#define PAGERING_RULE_WORDS                               11
+#define PAGERING_KEY_WORDS                                10
+#define PAGERING_INDIRECTION_ROWS                         128
+#define PAGERING_ADDRESSES                                8
+#define PAGERING_VLAN_ROWS                                128
 
 /* CARD: Card-wide, privileged. */
 #define PAGERING_CARD_BASE                                0x0u
@@ -277,6 +284,51 @@
 #define PAGERING_USER_DROP_FILTERED                       0x78u
 #define PAGERING_USER_DROP_FILTERED_HIGH                  0x7cu
 
+/* STEER: Receive-side scaling, flow rules and filters, privileged. Tables are reached a row at a time: ROW names it. Each write takes effect at once and whole; a row that a table does not have reads 0, and a write to it is refused (REGISTER_VALUE). */
+#define PAGERING_STEER_BASE                               0x90000u
+#define PAGERING_STEER_RSS                                0x0u
+#define PAGERING_STEER_RSS_TRANSFORM_SHIFT                0
+#define PAGERING_STEER_RSS_TRANSFORM_MASK                 0x3u
+#define PAGERING_STEER_RSS_TCP_SHIFT                      2
+#define PAGERING_STEER_RSS_TCP_MASK                       0x4u
+#define PAGERING_STEER_RSS_UDP_SHIFT                      3
+#define PAGERING_STEER_RSS_UDP_MASK                       0x8u
+#define PAGERING_STEER_FILTER                             0x4u
+#define PAGERING_STEER_FILTER_PROMISCUOUS_SHIFT           0
+#define PAGERING_STEER_FILTER_PROMISCUOUS_MASK            0x1u
+#define PAGERING_STEER_FILTER_ALL_MULTICAST_SHIFT         1
+#define PAGERING_STEER_FILTER_ALL_MULTICAST_MASK          0x2u
+#define PAGERING_STEER_FILTER_BROADCAST_SHIFT             2
+#define PAGERING_STEER_FILTER_BROADCAST_MASK              0x4u
+#define PAGERING_STEER_FILTER_VLAN_SHIFT                  3
+#define PAGERING_STEER_FILTER_VLAN_MASK                   0x8u
+#define PAGERING_STEER_FILTER_UNTAGGED_SHIFT              4
+#define PAGERING_STEER_FILTER_UNTAGGED_MASK               0x10u
+#define PAGERING_STEER_MULTICAST_0                        0x8u
+#define PAGERING_STEER_MULTICAST_1                        0xcu
+#define PAGERING_STEER_ROW                                0x10u
+#define PAGERING_STEER_ROW_ROW_SHIFT                      0
+#define PAGERING_STEER_ROW_ROW_MASK                       0x7fu
+#define PAGERING_STEER_ROW_WORD_SHIFT                     8
+#define PAGERING_STEER_ROW_WORD_MASK                      0xf00u
+#define PAGERING_STEER_KEY                                0x14u
+#define PAGERING_STEER_INDIRECTION                        0x18u
+#define PAGERING_STEER_INDIRECTION_QUEUE_SHIFT            0
+#define PAGERING_STEER_INDIRECTION_QUEUE_MASK             0x3fu
+#define PAGERING_STEER_VLANS                              0x1cu
+#define PAGERING_STEER_ADDRESS_LOW                        0x20u
+#define PAGERING_STEER_ADDRESS_HIGH                       0x24u
+#define PAGERING_STEER_ADDRESS_HIGH_ADDRESS_SHIFT         0
+#define PAGERING_STEER_ADDRESS_HIGH_ADDRESS_MASK          0xffffu
+#define PAGERING_STEER_ADDRESS_HIGH_VALID_SHIFT           16
+#define PAGERING_STEER_ADDRESS_HIGH_VALID_MASK            0x10000u
+#define PAGERING_STEER_RULE_WORD                          0x28u
+#define PAGERING_STEER_RULE                               0x2cu
+#define PAGERING_STEER_RULE_ENABLE_SHIFT                  0
+#define PAGERING_STEER_RULE_ENABLE_MASK                   0x1u
+#define PAGERING_STEER_RULE_BUSY_SHIFT                    1
+#define PAGERING_STEER_RULE_BUSY_MASK                     0x2u
+
 /* STATS: Card-wide counters of 64 bits, privileged. They grow until a reset of the card. A read of either half gives the count of that moment: read the upper half, the lower, and the upper again, until the upper has not moved. Sizes count the FCS, as RMON does. */
 #define PAGERING_STATS_BASE                               0x91000u
 #define PAGERING_STATS_FRAMES_IN                          0x0u
@@ -471,9 +523,59 @@
 #define PAGERING_EXTENSION_MARK_SHIFT                     16
 #define PAGERING_EXTENSION_MARK_MASK                      0xffff0000u
 
+/* RULE */
+#define PAGERING_RULE_SOURCE_WORD                         0
+#define PAGERING_RULE_DESTINATION_WORD                    4
+#define PAGERING_RULE_DESTINATION_PORT_WORD               8
+#define PAGERING_RULE_DESTINATION_PORT_SHIFT              0
+#define PAGERING_RULE_DESTINATION_PORT_MASK               0xffffu
+#define PAGERING_RULE_SOURCE_PORT_WORD                    8
+#define PAGERING_RULE_SOURCE_PORT_SHIFT                   16
+#define PAGERING_RULE_SOURCE_PORT_MASK                    0xffff0000u
+#define PAGERING_RULE_PROTOCOL_WORD                       9
+#define PAGERING_RULE_PROTOCOL_SHIFT                      0
+#define PAGERING_RULE_PROTOCOL_MASK                       0xffu
+#define PAGERING_RULE_VLAN_WORD                           9
+#define PAGERING_RULE_VLAN_SHIFT                          12
+#define PAGERING_RULE_VLAN_MASK                           0xfff000u
+#define PAGERING_RULE_MARK_WORD                           10
+#define PAGERING_RULE_MARK_SHIFT                          0
+#define PAGERING_RULE_MARK_MASK                           0xffffu
+#define PAGERING_RULE_QUEUE_WORD                          10
+#define PAGERING_RULE_QUEUE_SHIFT                         16
+#define PAGERING_RULE_QUEUE_MASK                          0x3f0000u
+#define PAGERING_RULE_DROP_WORD                           10
+#define PAGERING_RULE_DROP_SHIFT                          22
+#define PAGERING_RULE_DROP_MASK                           0x400000u
+#define PAGERING_RULE_L3_WORD                             10
+#define PAGERING_RULE_L3_SHIFT                            23
+#define PAGERING_RULE_L3_MASK                             0x1800000u
+#define PAGERING_RULE_MATCH_L3_WORD                       10
+#define PAGERING_RULE_MATCH_L3_SHIFT                      25
+#define PAGERING_RULE_MATCH_L3_MASK                       0x2000000u
+#define PAGERING_RULE_MATCH_SOURCE_WORD                   10
+#define PAGERING_RULE_MATCH_SOURCE_SHIFT                  26
+#define PAGERING_RULE_MATCH_SOURCE_MASK                   0x4000000u
+#define PAGERING_RULE_MATCH_DESTINATION_WORD              10
+#define PAGERING_RULE_MATCH_DESTINATION_SHIFT             27
+#define PAGERING_RULE_MATCH_DESTINATION_MASK              0x8000000u
+#define PAGERING_RULE_MATCH_SOURCE_PORT_WORD              10
+#define PAGERING_RULE_MATCH_SOURCE_PORT_SHIFT             28
+#define PAGERING_RULE_MATCH_SOURCE_PORT_MASK              0x10000000u
+#define PAGERING_RULE_MATCH_DESTINATION_PORT_WORD         10
+#define PAGERING_RULE_MATCH_DESTINATION_PORT_SHIFT        29
+#define PAGERING_RULE_MATCH_DESTINATION_PORT_MASK         0x20000000u
+#define PAGERING_RULE_MATCH_PROTOCOL_WORD                 10
+#define PAGERING_RULE_MATCH_PROTOCOL_SHIFT                30
+#define PAGERING_RULE_MATCH_PROTOCOL_MASK                 0x40000000u
+#define PAGERING_RULE_MATCH_VLAN_WORD                     10
+#define PAGERING_RULE_MATCH_VLAN_SHIFT                    31
+#define PAGERING_RULE_MATCH_VLAN_MASK                     0x80000000u
+
 /* Steering mode: STEERING.mode */
 #define PAGERING_STEERING_MODE_FIXED                      0
 #define PAGERING_STEERING_MODE_ROUND_ROBIN                1
+#define PAGERING_STEERING_MODE_RSS                        2
 
 /* Policy: POOL.CONTROL.policy */
 #define PAGERING_POLICY_FIFO                              0
@@ -502,6 +604,11 @@
 #define PAGERING_CLOCK_COMMAND_SET                        1
 #define PAGERING_CLOCK_COMMAND_ADJUST                     2
 #define PAGERING_CLOCK_COMMAND_RATE                       3
+
+/* Transform: STEER.RSS.transform */
+#define PAGERING_TRANSFORM_NONE                           0
+#define PAGERING_TRANSFORM_XOR                            1
+#define PAGERING_TRANSFORM_OR_XOR                         2
 
 /* Event: bits of EVENTS and EVENT_ENABLE */
 #define PAGERING_EVENT_LOW_WATER                          0

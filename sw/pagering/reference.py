@@ -18,11 +18,12 @@ __all__ = ["HEADER", "MARKDOWN", "c_header", "markdown"]
 MARKDOWN = Path(__file__).parent / "registers.md"
 HEADER = Path(__file__).parent / "pagering.h"
 
-_RECORDS = (abi.TOKEN, abi.COMPLETION, abi.EXTENSION)
+_RECORDS = (abi.TOKEN, abi.COMPLETION, abi.EXTENSION, abi.RULE)
 _ENUMS: tuple[tuple[type[enum.IntEnum], str], ...] = (
     (abi.SteeringMode, "STEERING.mode"), (abi.Policy, "POOL.CONTROL.policy"),
     (abi.L3, "COMPLETION.l3"), (abi.L4, "COMPLETION.l4"),
     (abi.HashType, "COMPLETION.hash_type"), (abi.ClockCommand, "CLOCK_COMMAND.command"),
+    (abi.Transform, "STEER.RSS.transform"),
     (abi.Event, "bits of EVENTS and EVENT_ENABLE"), (abi.DropCause, "counters DROP_*"),
     (abi.Fault, "counters FAULT_*"),
 )
@@ -145,6 +146,7 @@ def _header() -> Iterator[str]:
     yield " *"
     yield " * A field of a register has a SHIFT and, in place, a MASK. A field of a completion has"
     yield " * also a WORD: the 32-bit little-endian word of the record that SHIFT and MASK mean."
+    yield " * A field of several words has only that, of its lowest."
     yield " */"
     yield "#ifndef PAGERING_H"
     yield "#define PAGERING_H"
@@ -152,7 +154,8 @@ def _header() -> Iterator[str]:
     for name in ("ID_VALUE", "VERSION_MAJOR", "VERSION_MINOR", "QUEUES_MAX", "POOLS_MAX",
                  "REGION_SLOTS_MAX", "PAGE_ID_BITS", "CHUNKS_PER_PAGE_MAX", "CONSUMER_BITS",
                  "COMPLETION_BYTES", "LINE_BYTES", "RING_LOG2_MIN", "RING_LOG2_MAX",
-                 "WINDOW_ADDRESS_BITS", "RETURN_WINDOW", "RETURN_WINDOW_BYTES"):
+                 "WINDOW_ADDRESS_BITS", "RETURN_WINDOW", "RETURN_WINDOW_BYTES",
+                 "RULES", "RULE_WORDS", "KEY_WORDS", "INDIRECTION_ROWS", "ADDRESSES", "VLAN_ROWS"):
         yield _define(name, getattr(abi, name), plain=name not in ("ID_VALUE", "RETURN_WINDOW"))
     for block in abi.BLOCKS:
         yield ""
@@ -184,6 +187,9 @@ def _header() -> Iterator[str]:
 def _masks(stem: str, layout: abi.Layout) -> Iterator[str]:
     for item in layout.named:
         word, shift = divmod(item.lsb, 32)
+        if shift == 0 and item.width > 32:
+            yield _define(f"{layout.name}_{item.name.upper()}_WORD", word, plain=True)
+            continue
         if shift + item.width > 32:
             raise ValueError(f"{layout.name}.{item.name} straddles two words")
         name = f"{stem}_{item.name.upper()}"

@@ -159,6 +159,8 @@ class RegisterMap:
         self._views: dict[tuple[str, int], BlockView] = {}
         self.card = self._view(abi.CARD, 0)
         """Card-wide registers."""
+        self.steer = self._view(abi.STEER, 0)
+        """Registers of steering."""
         self.stats = self._view(abi.STATS, 0)
         """Card-wide counters; read them with :meth:`BlockView.count`."""
 

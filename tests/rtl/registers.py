@@ -170,7 +170,6 @@ async def values_out_of_range_and_commands_at_the_wrong_time_are_refused(
         assert await rig.get(block, name, index) == before
         assert await rig.levels() == levels
 
-    await refused(abi.CARD, "STEERING", mode=2)
     await refused(abi.CARD, "STEERING", mode=3)
     await refused(abi.POOL, "RETIRE", retire=1)
     for name in ("POOL", "RING_LOW", "RING_HIGH", "RING_SIZE"):

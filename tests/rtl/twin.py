@@ -159,6 +159,42 @@ class Pair:
             assert card_ring.view == twin_ring.view, f"after {what}: ring of queue {queue}"
 
 
+async def steer_table(pair: Pair, rng: random.Random) -> None:
+    """Write a register or a row of steering; some rows and queues do not exist."""
+    row = rng.choice((0, 1, 7, 9, 10, rng.randrange(128)))
+    await pair.write(abi.STEER, "ROW", row=row, word=rng.randrange(16))
+    for name, fields in (
+            ("RSS", {"transform": rng.randrange(4), "tcp": rng.randrange(2),
+                     "udp": rng.randrange(2)}),
+            ("FILTER", {"promiscuous": int(rng.random() < 0.7), "all_multicast": rng.randrange(2),
+                        "broadcast": rng.randrange(2), "vlan": int(rng.random() < 0.2),
+                        "untagged": int(rng.random() < 0.8)}),
+            ("MULTICAST_0", {"hashes": rng.getrandbits(32)}), ("KEY", {"key": rng.getrandbits(32)}),
+            ("INDIRECTION", {"queue": rng.randrange(2 * pair.cfg.queues) % 64}),
+            ("VLANS", {"vlans": rng.getrandbits(32)}),
+            ("ADDRESS_LOW", {"address": rng.getrandbits(32)}),
+            ("ADDRESS_HIGH", {"address": rng.getrandbits(16), "valid": rng.randrange(2)})):
+        if rng.random() < 0.4:
+            await pair.write(abi.STEER, name, **fields)
+
+
+async def rule(pair: Pair, rng: random.Random) -> None:
+    """Put a rule in place, possible or not, or take it off, and wait until the card has."""
+    await pair.write(abi.STEER, "ROW", row=rng.choice((0, 1, 62, 63, 64)),
+                     word=abi.RULE_WORDS - 1)
+    enable = rng.randrange(2)
+    if enable:
+        some = {f"match_{name}": int(rng.random() < 0.2) for name in (
+            "l3", "source", "source_port", "destination_port", "protocol", "vlan")}
+        fields = {"mark": rng.getrandbits(16), "queue": rng.randrange(2 * pair.cfg.queues) % 64,
+                  "drop": int(rng.random() < 0.2), "l3": rng.randrange(4)}
+        await pair.write(abi.STEER, "RULE_WORD",
+                         value=abi.RULE.pack(**fields, **some) >> 32 * (abi.RULE_WORDS - 1))
+    await pair.write(abi.STEER, "RULE", enable=enable)
+    while abi.STEER["RULE"].unpack(await pair.rig.get(abi.STEER, "RULE"))["busy"]:
+        pass
+
+
 async def step(pair: Pair) -> str:
     """Do one random thing to both; return what it was."""
     rng, cfg, seen = pair.rng, pair.cfg, pair.seen
@@ -166,9 +202,10 @@ async def step(pair: Pair) -> str:
     outstanding = [(q, value) for q, value in seen[-200:]]
     kind = rng.choices(
         ("frame", "return", "forge", "near", "consume", "arm", "queue", "pool", "limits",
-         "low water", "retire", "register", "steer", "frame limits", "receive", "locked", "events",
-         "bad access", "clock", "moderation", "force"),
-        (60, 40, 3, 8, 12, 12, 4, 2, 3, 2, 1, 3, 3, 1, 1, 2, 2, 1, 6, 4, 2))[0]
+         "low water", "retire", "register", "steer", "steer table", "rule",
+         "frame limits", "receive", "locked", "events", "bad access", "clock", "moderation",
+         "force"),
+        (60, 40, 3, 8, 12, 12, 4, 2, 3, 2, 1, 3, 3, 6, 1, 1, 1, 2, 2, 1, 6, 4, 2))[0]
     if kind == "frame":
         length = rng.choice((rng.randint(1, 64), rng.randint(1, 2000), rng.randint(1, 9700),
                              cfg.page_bytes, cfg.chunk_bytes))
@@ -220,8 +257,12 @@ async def step(pair: Pair) -> str:
     elif kind == "register":
         await pair.register(rng.randrange(cfg.regions), pool)
     elif kind == "steer":
-        await pair.write(abi.CARD, "STEERING", mode=rng.choice((0, 0, 1, 1, 2)),
+        await pair.write(abi.CARD, "STEERING", mode=rng.choice((0, 0, 1, 1, 2, 2, 3)),
                          queue=rng.choice((queue, queue, 63)), last=rng.randrange(cfg.queues))
+    elif kind == "steer table":
+        await steer_table(pair, rng)
+    elif kind == "rule":
+        await rule(pair, rng)
     elif kind == "frame limits":
         await pair.write(abi.CARD, "FRAME_LIMITS", minimum=rng.choice((1, 1, 60)),
                          maximum=rng.choice((1518, 0xFFFF, 0xFFFF)))
