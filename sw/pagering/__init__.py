@@ -19,6 +19,7 @@ from pagering.card import Card
 from pagering.card_pool import CardPool
 from pagering.clock import Clock
 from pagering.errors import CaptureError, CardError, FrameReleased, PageringError, PoolError
+from pagering.flow_rules import FlowRule
 from pagering.frame import Burst, Frame
 from pagering.header_split import HeaderSplit
 from pagering.page_pool import PagePool
@@ -44,6 +45,7 @@ __all__ = [
     "DropCause",
     "Event",
     "Fault",
+    "FlowRule",
     "Frame",
     "FrameReleased",
     "HeaderSplit",

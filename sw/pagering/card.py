@@ -14,14 +14,18 @@ from pagering.capabilities import Capabilities, identify, read_capabilities
 from pagering.card_pool import CardPool
 from pagering.clock import Clock
 from pagering.errors import CardError
+from pagering.filters import Filters
+from pagering.flow_rules import FlowRules
 from pagering.header_split import HeaderSplit
 from pagering.page_pool import PagePool
 from pagering.page_pool_params import PagePoolParams
 from pagering.polling import wait_until
 from pagering.providers import MemoryProvider, TransportProvider
 from pagering.registers import RegisterMap
+from pagering.rss import Rss
 from pagering.rx_queue import RxQueue
 from pagering.statistics import link_statistics, queue_statistics, rmon_statistics
+from pagering.toeplitz import MICROSOFT_KEY
 from pagering.transport import Transport
 
 __all__ = ["Card"]
@@ -59,6 +63,12 @@ class Card:
                                      regions=caps.regions)
         self.clock = Clock(self.registers, caps.clock_khz)
         """What frames are stamped with, if their queue has extended completions."""
+        self.rss = Rss(self.registers, caps.queues)
+        """How flows are spread; see :meth:`steer_by_hash`."""
+        self.rules = FlowRules(self.registers, caps.queues, timeout)
+        """Flows that go where a rule says."""
+        self.filters = Filters(self.registers)
+        """Frames that are taken at all."""
         self.reset(timeout)
 
     def __enter__(self) -> Card:
@@ -83,6 +93,7 @@ class Card:
             raise CardError("a reset would take memory from open queues and pools; close them "
                             "first")
         self.registers.card.RESET.write(reset=1)
+        self.rules.forget()
         wait_until(lambda: not self.registers.card.STATUS.get("resetting"),
                    "the card has reset itself", "power-cycle the card",
                    self.timeout if timeout is None else timeout)
@@ -124,6 +135,30 @@ class Card:
         if not numbers or numbers != list(range(len(numbers))):
             raise ValueError(f"round robin goes over queues 0 to n - 1, each once; got {numbers}")
         self.registers.card.STEERING.write(mode=abi.SteeringMode.ROUND_ROBIN, last=numbers[-1])
+
+    def steer_by_hash(self, queues: Iterable[RxQueue | int], *, key: bytes = MICROSOFT_KEY,
+                      transform: abi.Transform = abi.Transform.NONE) -> None:
+        """Spread flows evenly over these queues, each flow on one: receive-side scaling.
+
+        Parameters
+        ----------
+        queues
+            Which ones, 32 at most.
+        key
+            40 bytes.
+        transform
+            What is hashed; with another than NONE both directions of a flow go to one queue.
+
+        Raises
+        ------
+        ValueError
+            If there are none or too many queues, or the key has another length.
+
+        """
+        self.rss.key = key
+        self.rss.transform = transform
+        self.rss.set_queues(queues)
+        self.registers.card.STEERING.write(mode=abi.SteeringMode.RSS)
 
     def _queue_number(self, queue: RxQueue | int) -> int:
         number = queue if isinstance(queue, int) else queue.index
