@@ -17,7 +17,7 @@ from pagering.sim_options import SimOptions
 
 SIM_OPTIONS = ("--bus --queues --pools --pages --page-size --chunk --policy --ring --latency "
                "--stalls --host-delay --moderation --seed --waves --simulator --clock --steering "
-               "--out").split()
+               "--rss --rss-key --rule --rules --out").split()
 
 
 def run(*words: str) -> tuple[int, str, str]:
@@ -74,6 +74,24 @@ def test_every_option_arrives(runs: list[SimOptions]) -> None:
     assert (runs[0].steering_mode, runs[0].steering_queue) == (abi.SteeringMode.FIXED, 7)
 
 
+def test_rules_come_from_words_and_from_a_file(runs: list[SimOptions], tmp_path: Path) -> None:
+    path = tmp_path / "rules.txt"
+    path.write_text("# ours\ntcp dst port 80 -> queue 2  # the web\n\nudp -> drop\n")
+    assert run("sim", "--rss", "--rss-key", "symmetric", "--rule", "vlan 5 -> queue 1",
+               "--rule", "arp -> queue 0", "--rules", str(path))[0] == 0
+    assert runs == [SimOptions(
+        steering="rss", rss_key="symmetric", rules=(
+            "vlan 5 -> queue 1", "arp -> queue 0", "tcp dst port 80 -> queue 2", "udp -> drop"))]
+    assert runs[0].steering_mode is abi.SteeringMode.RSS
+    assert runs[0].rss_key_bytes == bytes.fromhex("6d5a") * 20
+    assert SimOptions.from_json(runs[0].to_json()) == runs[0]
+
+
+def test_a_rule_to_no_queue(runs: list[SimOptions]) -> None:
+    assert run("sim", "--rule", "tcp -> queue 4") == (
+        2, "", "pagering: flow rule 'tcp -> queue 4': the card has queues 0 to 3, not 4\n")
+
+
 def test_pools_and_chunk_follow_queues_and_page(runs: list[SimOptions]) -> None:
     run("sim", "--queues", "2", "--page-size", "8192")
     assert (runs[0].pools, runs[0].chunk_bytes) == (2, 8192)
@@ -106,9 +124,14 @@ def test_exit_status_is_that_of_the_run(runs: list[SimOptions]) -> None:
                                 f"and 4095 frames, not {words}")
       for words in ("5", "5:", ":5", "nan:0", "0:4096", "4194:0", "-1:0", "0:1.5")),
     ("--steering fixed:4",
-     "--steering must be round-robin, or fixed:Q with a queue from 0 to 3, not fixed:4"),
+     "--steering must be round-robin, rss, or fixed:Q with a queue from 0 to 3, not fixed:4"),
     ("--steering fixed:x",
-     "--steering must be round-robin, or fixed:Q with a queue from 0 to 3, not fixed:x"),
+     "--steering must be round-robin, rss, or fixed:Q with a queue from 0 to 3, not fixed:x"),
+    ("--rss-key 6d5a",
+     "--rss-key must be microsoft, symmetric or 80 hexadecimal digits, not 6d5a"),
+    ("--rss --queues 33 --pools 1", "--rss spreads over 32 queues at most, not 33"),
+    ("--rule tcp", "flow rule 'tcp': it has no ->; write what to match -> queue N, or -> drop"),
+    ("--rules none.txt", "--rules none.txt cannot be read: No such file or directory"),
 ])
 def test_bad_value_is_one_sentence(runs: list[SimOptions], words: str, sentence: str) -> None:
     assert run("sim", *words.split()) == (2, "", f"pagering: {sentence}\n")

@@ -72,8 +72,20 @@ def sim(
         help="Order in which pages are used again: fifo or lifo.",
         rich_help_panel=_CARD)] = _DEFAULTS.policy,
     steering: Annotated[str, typer.Option(
-        help="Which queue a frame goes to: round-robin, or fixed:Q.",
+        help="Which queue a frame goes to: round-robin, rss, or fixed:Q.",
         rich_help_panel=_CARD)] = _DEFAULTS.steering,
+    rss: Annotated[bool, typer.Option(
+        "--rss", help="Spread flows by their hash: --steering rss.",
+        rich_help_panel=_CARD)] = False,
+    rss_key: Annotated[str, typer.Option(
+        help="Key of the hash: microsoft, symmetric, or 80 hexadecimal digits.",
+        rich_help_panel=_CARD)] = _DEFAULTS.rss_key,
+    rule: Annotated[list[str] | None, typer.Option(
+        help="A flow rule that wins over it: 'tcp dst port 80 -> queue 2'; may be repeated.",
+        rich_help_panel=_CARD)] = None,
+    rules: Annotated[Path | None, typer.Option(
+        help="File with a flow rule on each line, the strongest first.",
+        rich_help_panel=_CARD)] = None,
     split_headers: Annotated[int | None, typer.Option(
         help="Split frames of more bytes than this, headers and payload in pools of their own.",
         show_default="none are split", rich_help_panel=_CARD)] = None,
@@ -119,7 +131,9 @@ def sim(
         pools=queues if pools is None else pools, pages=pages, page_bytes=page_size,
         chunk_bytes=page_size if chunk is None else chunk, policy=policy, ring_entries=ring,
         latency=latency, stalls=stalls, host_delay=host_delay, seed=seed, waves=waves,
-        simulator=simulator, clock_mhz=clock, steering=steering, moderation=moderation,
+        simulator=simulator, clock_mhz=clock, steering="rss" if rss else steering,
+        rss_key=rss_key, rules=(*(rule or ()), *_rules_of(rules)),
+        moderation=moderation,
         split_headers=split_headers, hold=hold,
     ).validate()
     raise typer.Exit(_load("pagering_tb.sim").run(options))
@@ -213,6 +227,16 @@ def doctor(
 ) -> None:
     """Say what is missing on this machine, and how to get it."""
     raise typer.Exit(report(check(), quiet=quiet))
+
+
+def _rules_of(path: Path | None) -> list[str]:
+    """Read flow rules; empty lines and what follows a # are left out."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise PageringError(f"--rules {path} cannot be read: "
+                            f"{getattr(error, 'strerror', None) or 'it is no text'}") from error
+    return [line for line in (line.partition("#")[0].strip() for line in lines) if line]
 
 
 def _load(name: str) -> ModuleType:

@@ -16,6 +16,9 @@ from pathlib import Path
 
 from pagering import abi
 from pagering.errors import PageringError
+from pagering.flow_rules import parse_rule
+from pagering.rss import ROWS_PER_QUEUE_MIN
+from pagering.toeplitz import KEY_BYTES, MICROSOFT_KEY, SYMMETRIC_KEY
 
 __all__ = ["BUS_WIDTHS", "SIMULATORS", "SimOptions"]
 
@@ -62,7 +65,11 @@ class SimOptions:
     clock_mhz: float = 125.0
     """The clock that Gb/s is reckoned at; it changes nothing in the simulation."""
     steering: str = "round-robin"
-    """``round-robin``, or ``fixed:Q`` for all frames to queue Q."""
+    """``round-robin``, ``rss``, or ``fixed:Q`` for all frames to queue Q."""
+    rss_key: str = "microsoft"
+    """``microsoft``, ``symmetric``, or 80 hexadecimal digits."""
+    rules: tuple[str, ...] = ()
+    """Flow rules as :func:`pagering.flow_rules.parse_rule` reads them, the strongest first."""
     moderation: str = "0:0"
     """``USECS:FRAMES``, when each queue interrupts; microseconds at ``clock_mhz``."""
     split_headers: int | None = None
@@ -100,6 +107,7 @@ class SimOptions:
         self._one_of("--simulator", self.simulator, SIMULATORS)
         self._steering()
         self._moderation()
+        self._check_rules()
         return self
 
     @property
@@ -116,6 +124,27 @@ class SimOptions:
     def moderation_limits(self) -> tuple[float, int]:
         """Microseconds and completions: what :attr:`pagering.RxQueue.moderation` is set to."""
         return self._moderation()
+
+    @property
+    def rss_key_bytes(self) -> bytes:
+        """The key of the hash.
+
+        Raises
+        ------
+        PageringError
+            If ``rss_key`` names none.
+        """
+        known = {"microsoft": MICROSOFT_KEY, "symmetric": SYMMETRIC_KEY}
+        if self.rss_key in known:
+            return known[self.rss_key]
+        try:
+            key = bytes.fromhex(self.rss_key)
+        except ValueError:
+            key = b""
+        if len(key) != KEY_BYTES:
+            raise PageringError(f"--rss-key must be microsoft, symmetric or {2 * KEY_BYTES} "
+                                f"hexadecimal digits, not {self.rss_key}")
+        return key
 
     @property
     def region_pages(self) -> int:
@@ -141,16 +170,36 @@ class SimOptions:
         """Return what :meth:`to_json` was called on."""
         values = json.loads(text)
         pcap = values.pop("pcap")
-        return cls(pcap=Path(pcap) if pcap else None, out=Path(values.pop("out")), **values)
+        return cls(pcap=Path(pcap) if pcap else None, out=Path(values.pop("out")),
+                   rules=tuple(values.pop("rules")), **values)
 
     def _steering(self) -> tuple[abi.SteeringMode, int]:
         if self.steering == "round-robin":
             return abi.SteeringMode.ROUND_ROBIN, 0
+        if self.steering == "rss":
+            return abi.SteeringMode.RSS, 0
         kind, _, queue = self.steering.partition(":")
         if kind == "fixed" and queue.isascii() and queue.isdigit() and int(queue) < self.queues:
             return abi.SteeringMode.FIXED, int(queue)
-        raise PageringError(f"--steering must be round-robin, or fixed:Q with a queue from 0 to "
-                            f"{self.queues - 1}, not {self.steering}")
+        raise PageringError(f"--steering must be round-robin, rss, or fixed:Q with a queue from "
+                            f"0 to {self.queues - 1}, not {self.steering}")
+
+    def _check_rules(self) -> None:
+        if len(self.rules) > abi.RULES:
+            raise PageringError(f"the card has room for {abi.RULES} flow rules, not "
+                                f"{len(self.rules)}")
+        most = abi.INDIRECTION_ROWS // ROWS_PER_QUEUE_MIN
+        if self.steering == "rss" and self.queues > most:
+            raise PageringError(f"--rss spreads over {most} queues at most, not {self.queues}")
+        _ = self.rss_key_bytes
+        for text in self.rules:
+            try:
+                rule = parse_rule(text)
+            except ValueError as error:
+                raise PageringError(str(error)) from None
+            if rule.queue is not None and rule.queue >= self.queues:
+                raise PageringError(f"flow rule {text!r}: the card has queues 0 to "
+                                    f"{self.queues - 1}, not {rule.queue}")
 
     def _moderation(self) -> tuple[float, int]:
         unit = abi.MODERATION_CYCLES / self.clock_mhz

@@ -9,15 +9,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import cycle
 
-__all__ = ["Scoreboard", "round_robin"]
+__all__ = ["QueueOf", "Scoreboard", "round_robin"]
 
 _PROBLEMS_MAX = 20
 
 
-def round_robin(queues: int) -> Callable[[int], int]:
-    """Return the function that says which of ``queues`` queues gets the n-th good frame."""
-    return lambda number: number % queues
+QueueOf = Callable[[bytes], int | None]
+"""Says for one good frame after the other to which queue it goes; None if a rule drops it."""
+
+
+def round_robin(queues: int) -> QueueOf:
+    """Return the function that gives one frame after the other to ``queues`` queues in turn."""
+    turn = cycle(range(queues))
+    return lambda frame: next(turn)
 
 
 class Scoreboard:
@@ -25,12 +31,12 @@ class Scoreboard:
 
     Parameters
     ----------
-    queue_of : Callable[[int], int]
-        Queue of the n-th good frame. Frames that the card rejects before it picks a queue (bad,
-        runt, oversize) do not count. All go to queue 0 if left out.
+    queue_of : QueueOf
+        Queue of each good frame. Frames that the card rejects before it picks a queue (bad, runt,
+        oversize) do not count. All go to queue 0 if left out.
     """
 
-    def __init__(self, queue_of: Callable[[int], int] | None = None) -> None:
+    def __init__(self, queue_of: QueueOf | None = None) -> None:
         self._queue_of = queue_of or round_robin(1)
         self._expected: dict[int, deque[tuple[int, bytes]]] = {}
         self.problems: list[str] = []
@@ -42,7 +48,6 @@ class Scoreboard:
         self.received_bytes = 0
         self.missing = 0
         """Frames that were passed over by a later one of their queue."""
-        self._good = 0
 
     def send(self, frame: bytes, bad: bool = False) -> None:
         """Note a frame that goes in."""
@@ -51,9 +56,11 @@ class Scoreboard:
         if bad:
             self.rejected += 1
             return
-        queue = self._queue_of(self._good)
-        self._expected.setdefault(queue, deque()).append((number, bytes(frame)))
-        self._good += 1
+        queue = self._queue_of(frame)
+        if queue is None:
+            self.rejected += 1
+        else:
+            self._expected.setdefault(queue, deque()).append((number, bytes(frame)))
 
     def receive(self, queue: int, frame: bytes | memoryview) -> int | None:
         """Compare a frame that came out of ``queue``; return which of those sent it is, from 0."""

@@ -29,8 +29,9 @@ from .conservation import PoolLevels, check_frames, check_pages, read_levels
 from .page_trace import PageTrace
 from .report import Pages, QueueFigures
 from .sampler import Sampler
-from .scoreboard import Scoreboard, round_robin
+from .scoreboard import Scoreboard
 from .sim import JOB_VARIABLE, card_config
+from .steering import expected_queue, steer
 from .write_port import LATENCY_MIN, Stalls
 
 __all__ = ["SimRun", "run"]
@@ -70,10 +71,7 @@ class SimRun:
         """Number on the wire, and bytes; a frame that was never sent comes last."""
         self.over = False
         self.problems: list[str] = []
-        bench.board = Scoreboard(
-            round_robin(options.queues)
-            if options.steering_mode is abi.SteeringMode.ROUND_ROBIN
-            else lambda number: options.steering_queue)
+        bench.board = Scoreboard(expected_queue(options))
 
     def open(self) -> None:
         """Bring the card up; driver code."""
@@ -91,10 +89,7 @@ class SimRun:
         for queue in self.queues:
             queue.moderation = options.moderation_limits
         self._start_trace()
-        if options.steering_mode is abi.SteeringMode.ROUND_ROBIN:
-            card.steer_round_robin(self.queues)
-        else:
-            card.steer_to(options.steering_queue)
+        steer(card, options)
         card.receive = True
 
     def _start_trace(self) -> None:
