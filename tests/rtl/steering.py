@@ -275,6 +275,7 @@ async def a_rule_comes_whole_under_traffic(dut: HierarchyObject) -> None:
             # Half of it would be met by every frame and send it to queue 3.
             await steer.rule(4, queue=3, drop=0, protocol=99, match_protocol=1)
             await steer.rule(4, queue=queue, destination_port=53, match_destination_port=1)
+            await rig.bench.cycles(1000)
         done = True
     rewriting = cocotb.start_soon(rewrite())
     count = 0
