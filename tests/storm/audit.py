@@ -58,7 +58,8 @@ class Audit:
 
         Return by how much they moved.
         """
-        counters = {name: await read(abi.CARD, name, 0) for name, _ in abi.COUNTERS}
+        counters = {counter.name: await read(abi.STATS, counter.name, 0)
+                    for counter in abi.COUNTERS}
         new = {name: n - self.model.counters[name] & 0xFFFF_FFFF for name, n in counters.items()}
         self._check_frames(counters, new)
         faults = {fault.name: new[f"FAULT_{fault.name}"] for fault in Fault}
@@ -130,12 +131,13 @@ class Audit:
         lines = self.model.irq
         for number, queue in enumerate(self.model.queues):
             for block, name, expected in (
-                    (abi.USER, "DELIVERED", queue.delivered),
+                    (abi.USER, "RX_PACKETS", queue.delivered),
                     (abi.QUEUE, "PRODUCED", queue.ring.written if queue.ring else 0)):
                 found = await read(block, name, number)
                 if found != expected:
                     raise Wrong(f"queue {number}: {name} is {found}, not {expected}")
-            dropped += await read(abi.USER, "DROPPED", number)
+            dropped += sum([await read(abi.USER, name, number)
+                            for name in sorted(set(abi.QUEUE_DROPS.values()))])
             drained = await read(abi.QUEUE, "STATUS", number) & 1
             if drained == queue.enabled.now:
                 raise Wrong(f"queue {number}: drained is {drained} at rest, enabled is "
@@ -144,7 +146,7 @@ class Audit:
                 raise Wrong(f"queue {number}: the interrupt is {lines >> number & 1}, armed past "
                             f"{queue.armed}, with {queue.ring.visible if queue.ring else 0} "
                             f"completions visible")
-        counted = sum([await read(abi.CARD, f"DROP_{cause.name}", 0) for cause in (
+        counted = sum([await read(abi.STATS, f"DROP_{cause.name}", 0) for cause in (
             DropCause.QUEUE_DISABLED, DropCause.POOL_DISABLED, DropCause.NO_PAGE,
             DropCause.POOL_LIMIT, DropCause.QUEUE_QUOTA, DropCause.RING_FULL)])
         if dropped != counted:

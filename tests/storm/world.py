@@ -130,7 +130,7 @@ class World(Traffic, Control):
         self.host.forget()
         self.host.heads = [0] * self.config.queues
         await self.rest()
-        came, deaf = [await self.read(abi.CARD, name)
+        came, deaf = [await self.read(abi.STATS, name)
                       for name in ("FRAMES_IN", "DROP_CARD_DISABLED")]
         # One frame's last beat may have been taken, and stand at the gate, when the reset came.
         most = model.frames.ended - ended + 1
