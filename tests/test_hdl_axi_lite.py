@@ -116,7 +116,7 @@ def test_writes_reach_their_block_once():
     ("write", abi.CARD.address("ID"), 15), ("write", abi.CARD.address("SCRATCH"), 7),
     ("write", abi.CARD.address("SCRATCH"), 0), ("write", abi.CARD.address("SCRATCH") + 2, 15),
     ("write", 0xFF0, 15), ("write", abi.POOL.address("LIMIT", 2), 15),
-    ("write", abi.QUEUE.address("QUOTA", 3), 15), ("write", 0x3802, 15), ("write", 0x3010, 15),
+    ("write", abi.QUEUE.address("QUOTA", 3), 15), ("write", 0x3802, 15), ("write", 0x3014, 15),
     ("write", abi.USER.address("CONSUMED", 3), 15), ("write", 0x9800, 15), ("read", 0xFF0, 15),
     ("read", 0x3800, 15), ("read", abi.POOL.address("LIMIT", 2), 15), ("read", 0xFFFFC, 15),
     ("write", abi.REGION.address("REGION", 4), 15), ("read", 0x2003, 15)])

@@ -33,7 +33,8 @@ def random_parts(rng, card, count):
             beats = rng.randint(1, (window - address % window) // bus)
         goes_on = not line and rng.random() < 0.1
         parts.append({"kind": Kind.SEGMENT, "index": rng.randrange(64), "line": int(line),
-                      "address": address, "last": beats - 1, "tail": rng.randrange(bus),
+                      "mirror": int(line and rng.random() < 0.3), "address": address,
+                      "last": beats - 1, "tail": rng.randrange(bus),
                       "joins": int(follows and address % window != 0), "end": int(not goes_on),
                       "produced": rng.getrandbits(17), "frames": rng.randrange(4)})
         at = None if line or goes_on else address + beats * bus
@@ -83,7 +84,7 @@ def test_bursts_are_made_of_parts_in_order(card, appetite, seed):
     parts = random_parts(rng, card, 150)
     out = run(card, parts, lambda r: r.random() < appetite, seed)
     writes = [part for part in parts if part["kind"] is Kind.SEGMENT]
-    assert out["contents"] == [{name: part[name] for name in ("line", "last", "tail")}
+    assert out["contents"] == [{name: part[name] for name in ("line", "mirror", "last", "tail")}
                                for part in writes]
     waiting, joined = list(parts), 0
     bursts = iter(zip(out["addresses"], out["bursts"], strict=True))
@@ -104,6 +105,7 @@ def test_bursts_are_made_of_parts_in_order(card, appetite, seed):
         assert ticket["goes_on"] == 1 - last["end"]
         for name in ("kind", "index", "line"):
             assert ticket[name] == last[name]
+        assert ticket["mirror"] == last.get("mirror", 0)
         if last["kind"] is Kind.SEGMENT and last["line"]:
             assert (ticket["produced"], ticket["frames"]) == (last["produced"], last["frames"])
     assert not waiting

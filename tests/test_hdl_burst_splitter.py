@@ -57,7 +57,7 @@ def test_random_writes_against_split(card, seed):
         start = rng.randrange(4) * 16 // bus * bus
         job = {"kind": kind, "index": rng.randrange(64), "length": 64 - start,
                "address": rng.getrandbits(40) * 64 + start, "produced": rng.getrandbits(17),
-               "frames": rng.randrange(5)}
+               "frames": rng.randrange(5), "mirror": rng.randrange(2)}
         lines.append(job)
         burst = (job["address"], job["length"]) if kind is Kind.SEGMENT else None
         expected[1].append((burst, kind, job["index"], True, 0))
@@ -72,9 +72,12 @@ def test_random_writes_against_split(card, seed):
         piece, kind, index, last, joins = next(waiting[part["line"]])
         assert (part["kind"], part["index"]) == (kind, index)
         assert part["end"] == last
+        mirror = 0
         if part["line"]:
             job = next(produced)
+            mirror = job["mirror"]
             assert (part["produced"], part["frames"]) == (job["produced"], job["frames"])
+        assert part["mirror"] == mirror
         if piece is not None:
             assert part["address"] == piece[0]
             assert part["last"] == beats(piece[1], bus) - 1

@@ -13,26 +13,28 @@ from pagering_hdl.dma_writer import DmaWriter
 def random_bursts(rng, card, count):
     """Return bursts and their parts, the beats that feed them, and those expected on the bus."""
     bus = card.bus_bytes
-    bursts, contents, frames, lines, expected = [], [], [], [], []
+    bursts, contents, frames, lines, mirrors, expected = [], [], [], [], [], []
     for _ in range(count):
-        line, total = rng.random() < 0.3, 0
+        line, total = rng.random() < 0.4, 0
+        mirror = line and rng.random() < 0.4
         parts = 1 if line else rng.choice((1, 1, 2, 4))
         for number in range(parts):
-            last = rng.randrange(min(64 // bus, 4) if line else 8)
+            last = 0 if mirror else rng.randrange(min(64 // bus, 4) if line else 8)
             tail = rng.randrange(bus)
-            contents.append({"line": line, "last": last, "tail": tail})
+            contents.append({"line": line, "mirror": mirror, "last": last, "tail": tail})
             total += last + 1
             for beat in range(last + 1):
                 data, final = rng.getrandbits(card.bus_bits), beat == last
                 if line:
                     strobe = rng.getrandbits(bus)
-                    lines.append({"data": data, "strobe": strobe, "last": 0})
+                    (mirrors if mirror else lines).append(
+                        {"data": data, "strobe": strobe, "last": 0})
                 else:
                     strobe = (1 << (tail + 1 if final else bus)) - 1
                     frames.append(data)
                 expected.append((data, strobe, int(final and number == parts - 1)))
         bursts.append(total - 1)
-    return bursts, contents, frames, lines, expected
+    return bursts, contents, frames, lines, mirrors, expected
 
 
 def bus_beats(dut, into, ready):
@@ -55,7 +57,7 @@ def test_random_bursts(bits):
     rng = random.Random(bits)
     card = config(bus_bits=bits)
     dut = DmaWriter(card)
-    bursts, contents, frames, lines, expected = random_bursts(rng, card, 60)
+    bursts, contents, frames, lines, mirrors, expected = random_bursts(rng, card, 60)
     got = []
 
     async def wait(ctx):
@@ -64,7 +66,8 @@ def test_random_bursts(bits):
     simulate(dut, source(dut.bursts, bursts, random.Random(1)),
              source(dut.contents, contents, random.Random(4)),
              source(dut.frame_beats, frames, random.Random(2), 0.8),
-             source(dut.line_beats, lines, random.Random(3), 0.8), wait,
+             source(dut.line_beats, lines, random.Random(3), 0.8),
+             source(dut.mirror_beats, mirrors, random.Random(5), 0.8), wait,
              background=[bus_beats(dut, got, lambda: rng.random() < 0.7)])
     assert got == expected
 
@@ -72,7 +75,7 @@ def test_random_bursts(bits):
 def test_no_cycle_is_lost_between_bursts():
     card = config()
     dut = DmaWriter(card)
-    bursts, contents, frames, lines, expected = random_bursts(random.Random(9), card, 30)
+    bursts, contents, frames, lines, mirrors, expected = random_bursts(random.Random(9), card, 30)
     busy = []
 
     async def bench(ctx):
@@ -82,7 +85,8 @@ def test_no_cycle_is_lost_between_bursts():
             busy.append(ctx.get(dut.bus.wvalid))
             await ctx.tick()
     simulate(dut, source(dut.bursts, bursts), source(dut.contents, contents),
-             source(dut.frame_beats, frames), source(dut.line_beats, lines), bench)
+             source(dut.frame_beats, frames), source(dut.line_beats, lines),
+             source(dut.mirror_beats, mirrors), bench)
     assert all(busy)
 
 

@@ -32,7 +32,8 @@ def ports_of(bits, queues):
         "s_axis_rx_tdata": bits, "s_axis_rx_tkeep": bits // 8, "s_axis_rx_tvalid": 1,
         "s_axis_rx_tlast": 1, "s_axis_rx_tuser": 1,
         "m_axi_awready": 1, "m_axi_wready": 1, "m_axi_bid": 1, "m_axi_bresp": 2,
-        "m_axi_bvalid": 1,
+        "m_axi_bvalid": 1, "m_axi_arready": 1, "m_axi_rid": 1, "m_axi_rdata": bits,
+        "m_axi_rresp": 2, "m_axi_rlast": 1, "m_axi_rvalid": 1,
         "s_axil_awaddr": 20, "s_axil_awprot": 3, "s_axil_awvalid": 1, "s_axil_wdata": 32,
         "s_axil_wstrb": 4, "s_axil_wvalid": 1, "s_axil_bready": 1, "s_axil_araddr": 20,
         "s_axil_arprot": 3, "s_axil_arvalid": 1, "s_axil_rready": 1}
@@ -41,7 +42,9 @@ def ports_of(bits, queues):
         "m_axi_awid": 1, "m_axi_awaddr": 64, "m_axi_awlen": 8, "m_axi_awsize": 3,
         "m_axi_awburst": 2, "m_axi_awlock": 1, "m_axi_awcache": 4, "m_axi_awprot": 3,
         "m_axi_awvalid": 1, "m_axi_wdata": bits, "m_axi_wstrb": bits // 8, "m_axi_wlast": 1,
-        "m_axi_wvalid": 1, "m_axi_bready": 1,
+        "m_axi_wvalid": 1, "m_axi_bready": 1, "m_axi_arid": 1, "m_axi_araddr": 64,
+        "m_axi_arlen": 8, "m_axi_arsize": 3, "m_axi_arburst": 2, "m_axi_arlock": 1,
+        "m_axi_arcache": 4, "m_axi_arprot": 3, "m_axi_arvalid": 1, "m_axi_rready": 1,
         "s_axil_awready": 1, "s_axil_wready": 1, "s_axil_bresp": 2, "s_axil_bvalid": 1,
         "s_axil_arready": 1, "s_axil_rdata": 32, "s_axil_rresp": 2, "s_axil_rvalid": 1,
         "irq": queues + 1, "pause_req": 1}

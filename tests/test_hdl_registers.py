@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from functools import cache
 
@@ -23,7 +24,8 @@ CONSTANTS = {
     "CAP_SIZES": abi.CARD["CAP_SIZES"].pack(page_log2=12, chunk_log2=10, region_pages_log2=2,
                                             bus_log2=3),
     "CAP_LIMITS": abi.CARD["CAP_LIMITS"].pack(frame_bytes=1000, burst_bytes=256),
-    "CAP_FEATURES": abi.CARD["CAP_FEATURES"].pack(header_split=1),
+    "CAP_FEATURES": abi.CARD["CAP_FEATURES"].pack(header_split=1, pull_returns=1,
+                                                     pool_watch=1),
     "STATUS of CARD": abi.CARD["STATUS"].pack(idle=1),
 }
 
@@ -61,8 +63,8 @@ class Card:
             await self.ctx.tick()
 
 
-def run(body):
-    top = Top(CARD)
+def run(body, **changes):
+    top = Top(dataclasses.replace(CARD, **changes))
 
     async def bench(ctx):
         card = Card(ctx, Manager(top.ports))
@@ -94,12 +96,13 @@ def test_reset_values():
 
 
 def test_every_rw_register_reads_back_masked():
-    """Each copy keeps its own value. CONTROL and STEERING refuse some: see below.
+    """Each copy keeps its own value. CONTROL, STEERING and RETURN_SIZE refuse some.
 
     What is a row of a table is in ``test_hdl_steer_registers``.
     """
     rng = random.Random(1)
-    special = {("QUEUE", "CONTROL"), ("POOL", "CONTROL"), ("REGION", "REGION")}
+    special = {("QUEUE", "CONTROL"), ("POOL", "CONTROL"), ("REGION", "REGION"),
+               ("QUEUE", "RETURN_SIZE")}
     special |= {("STEER", register.name) for register in abi.STEER
                 if not register.name.startswith(("FILTER", "MULTICAST"))}
 
@@ -134,10 +137,11 @@ def test_values_out_of_range_are_refused():
         refused = 0
         for block, name, value, index in (
                 (abi.CARD, "STEERING", 3, 0), (abi.CARD, "STEERING", 0xFF, 0),
-                (abi.POOL, "RETIRE", 0, 0)):
+                (abi.POOL, "RETIRE", 0, 0), (abi.QUEUE, "RETURN_SIZE", 1, 1),
+                (abi.QUEUE, "RETURN_SIZE", 3, 0), (abi.QUEUE, "RETURN_SIZE", 17, 0)):
             before = await card.read(block, name, index)
             await card.write(block, name, value, index)
-            refused += name == "STEERING"
+            refused += name != "RETIRE"
             assert await card.read(block, name, index) == before
             assert await card.refused() == refused
         # A queue with a ring size or pool out of range is not enabled.
@@ -152,7 +156,8 @@ def test_values_out_of_range_are_refused():
         assert await card.read(abi.QUEUE, "CONTROL", 1) == 1
         assert await card.refused() == refused
         # While it runs, what it relies on is locked; its quota is not.
-        for name in ("POOL", "RING_LOW", "RING_HIGH", "RING_SIZE"):
+        for name in ("POOL", "RING_LOW", "RING_HIGH", "RING_SIZE", "RETURN_LOW", "RETURN_HIGH",
+                     "RETURN_SIZE"):
             before = await card.read(abi.QUEUE, name, 1)
             await card.write(abi.QUEUE, name, 0x00007007, 1)
             refused += 1
@@ -162,6 +167,43 @@ def test_values_out_of_range_are_refused():
         assert await card.read(abi.QUEUE, "QUOTA", 1) == 7
         assert await card.read(abi.QUEUE, "QUOTA", 0) == abi.QUEUE["QUOTA"].reset
     run(body)
+
+
+def test_where_a_return_ring_and_a_mirror_are_is_locked_while_in_use():
+    async def body(card):
+        for size in (0, 4, 16):
+            await card.write(abi.QUEUE, "RETURN_SIZE", size | 0x100, 1)
+            assert await card.read(abi.QUEUE, "RETURN_SIZE", 1) == size | 0x100
+        for name in ("MIRROR_LOW", "MIRROR_HIGH"):
+            await card.write(abi.POOL, name, 0x5009, 1)
+            assert await card.read(abi.POOL, name, 1) == 0x5009
+            assert await card.read(abi.POOL, name, 0) == 0
+        await card.write(abi.POOL, "MIRROR_LOW", 0, 1)
+        await card.write(abi.POOL, "CONTROL", 1, 1)
+        for refused, name in enumerate(("MIRROR_LOW", "MIRROR_HIGH"), start=1):
+            before = await card.read(abi.POOL, name, 1)
+            await card.write(abi.POOL, name, 0x7008, 1)
+            assert await card.read(abi.POOL, name, 1) == before
+            assert await card.refused() == refused
+    run(body)
+
+
+def test_a_card_without_return_rings_and_mirrors_refuses_them():
+    async def body(card):
+        features = abi.CARD["CAP_FEATURES"].unpack(await card.read(abi.CARD, "CAP_FEATURES"))
+        assert (features["pull_returns"], features["pool_watch"]) == (0, 0)
+        refused = 0
+        for block, name, value in ((abi.QUEUE, "RETURN_SIZE", 4), (abi.USER, "RETURN_PRODUCED", 0),
+                                   (abi.POOL, "MIRROR_LOW", 1)):
+            await card.write(block, name, value)
+            refused += 1
+            assert await card.refused() == refused
+            assert await card.read(block, name) == 0
+        for block, name in ((abi.QUEUE, "RETURN_SIZE"), (abi.POOL, "MIRROR_LOW")):
+            await card.write(block, name, 0)
+        assert await card.refused() == refused
+        assert await card.read(abi.POOL, "OLDEST") == 0
+    run(body, pull_returns=False, pool_watch=False)
 
 
 def test_start_and_drain():

@@ -32,20 +32,22 @@ def respond(dut, answers, gaps):
 def test_random_bursts_and_marks(seed):
     rng = random.Random(seed)
     dut = ResponseTracker(CARD)
-    tickets, pending, answers, written, visible, errors = [], [], [], [], [], [0, 0]
+    tickets, pending, answers, written, visible, errors = [], [], [], [], [], [0, 0, 0]
 
     def answer():
-        answers.append(rng.choices((Response.OKAY, Response.EXOKAY, *BAD), (20, 1, 1, 1))[0])
+        answers.append(rng.choices((Response.OKAY, Response.EXOKAY, *BAD), (20, 1, 4, 4))[0])
         return answers[-1] in BAD
 
     def line():
         kind = rng.choice((Kind.SEGMENT, Kind.SEGMENT, Kind.START_QUEUE, Kind.FENCE_QUEUE))
         facts = {"kind": kind, "index": rng.randrange(64), "produced": rng.getrandbits(17),
                  "frames": rng.randrange(5)}
-        tickets.append({**facts, "line": 1, "ends": 1})
+        mirror = kind is Kind.SEGMENT and rng.random() < 0.4
+        tickets.append({**facts, "line": 1, "mirror": int(mirror), "ends": 1})
         error = kind is Kind.SEGMENT and answer()
-        errors[1] += error
-        visible.append({**facts, "valid": 1})
+        errors[1 + mirror] += error
+        if not mirror:
+            visible.append({**facts, "valid": 1})
 
     def segment(kind):
         number = len(pending)
@@ -59,7 +61,7 @@ def test_random_bursts_and_marks(seed):
     # A segment has one burst or several; a burst may end several, and begin one that goes on.
     going, failed = None, False
     while len(pending) < 120 or going:
-        if rng.random() < 0.3:
+        if rng.random() < 0.5:
             line()
         if going is None and rng.random() < 0.3:
             kind = rng.choice((Kind.CLOSE, Kind.FENCE_POOL))
@@ -77,10 +79,11 @@ def test_random_bursts_and_marks(seed):
         going = inside[-1] if goes_on else None
         tickets.append({"kind": Kind.SEGMENT, "index": inside[0]["index"],
                         "ends": len(inside) - goes_on, "goes_on": int(goes_on)})
-    got, seen, events = [], [], [0, 0]
+    got, seen, events = [], [], [0, 0, 0]
 
     async def count_errors(ctx):
-        async for _, _, *now in ctx.tick().sample(dut.data_error, dut.line_error):
+        async for _, _, *now in ctx.tick().sample(dut.data_error, dut.line_error,
+                                                       dut.mirror_error):
             events[:] = [total + event for total, event in zip(events, now, strict=True)]
 
     async def end(ctx):

@@ -27,6 +27,7 @@ RUNS = {
     "drops": ("64-bit", "packed", "512-bit"),
     "counting": ("64-bit", "packed", "512-bit"),
     "returns": ("64-bit", "packed"),
+    "pull": ("64-bit", "packed", "512-bit"),
     "registers": ("packed", "64-queues"),
     "lifecycle": ("64-bit", "packed"),
     "completions": ("64-bit", "512-bit"),

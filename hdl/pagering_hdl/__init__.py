@@ -23,6 +23,9 @@
 ``flush_timer``          ends a line that does not fill
 ``line_reader``          writes them
 ``interrupts``           tells the host
+``return_rings``         knows which tokens wait in host memory (``ring_words``)
+``return_reader``        fetches them
+``return_arbiter``       lets fetched and written tokens take turns
 ``return_checker``       takes tokens back
 =======================  =========================================================================
 
@@ -36,8 +39,9 @@ Steering is made of ``flow_steps`` (the flow, word by word), ``frame_filter`` (a
 ``shared_table`` is what its lookups and the host share.
 
 Beside it: ``axi_lite`` and the ``*_registers`` (what the host reads and sets), ``region_loader``,
-``lifecycle`` and ``reset_control`` (start, drain, reset), ``pool_monitor``, ``pause`` and
-``clock``. ``statistics`` counts everything: ``stream_meter`` and ``queue_meter`` tell what
+``lifecycle`` and ``reset_control`` (start, drain, reset), ``pool_monitor``, ``pause``,
+``clock``, ``count_mirror`` and ``oldest_pages`` (what the host can know of a pool cheaply).
+``statistics`` counts everything: ``stream_meter`` and ``queue_meter`` tell what
 happens, ``event_tallies`` and ``frame_tallies`` note it (``tallies``), ``counter_sweep`` keeps
 the counts, ``counter_registers`` show them.
 ``engine`` wires them, ``top`` gives them port names, ``generate`` writes Verilog. ``config`` says

@@ -1,4 +1,4 @@
-"""The three AMBA interfaces of the card, by the names of their signals.
+"""The AMBA interfaces of the card, by the names of their signals.
 
 Ref: ARM IHI 0022H (AXI4, AXI4-Lite), ARM IHI 0051A (AXI4-Stream).
 """
@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from pagering import abi
 
-__all__ = ["AxiLite", "AxiStream", "AxiWrite", "Response"]
+__all__ = ["AxiLite", "AxiRead", "AxiStream", "AxiWrite", "Response"]
 
 
 class Response(enum.Enum, shape=2):
@@ -41,6 +41,19 @@ class AxiWrite(wiring.Signature):
             "wdata": Out(bits), "wstrb": Out(bits // 8), "wlast": Out(1), "wvalid": Out(1),
             "wready": In(1),
             "bid": In(1), "bresp": In(Response), "bvalid": In(1), "bready": Out(1),
+        })
+
+
+class AxiRead(wiring.Signature):
+    """The read half of AXI4, as a manager drives it. One id: data comes in order."""
+
+    def __init__(self, bits):
+        super().__init__({
+            "arid": Out(1), "araddr": Out(64), "arlen": Out(8), "arsize": Out(3),
+            "arburst": Out(2), "arlock": Out(1), "arcache": Out(4), "arprot": Out(3),
+            "arvalid": Out(1), "arready": In(1),
+            "rid": In(1), "rdata": In(bits), "rresp": In(Response), "rlast": In(1),
+            "rvalid": In(1), "rready": Out(1),
         })
 
 

@@ -28,6 +28,8 @@ class PartData(data.Struct):
 
     line: unsigned(1)
     """From the completion lines (else: from the packet FIFO)."""
+    mirror: unsigned(1)
+    """From the count mirror, though it came as a line."""
     last: unsigned(8)
     """Beats less one."""
     tail: unsigned(6)
@@ -38,6 +40,8 @@ class Ticket(data.Struct):
     """What the next response stands for; or a mark, which waits for no response."""
 
     line: unsigned(1)
+    mirror: unsigned(1)
+    """Counts: no completion, though it came as a line."""
     kind: Kind
     index: Index
     ends: unsigned(7)
@@ -97,6 +101,7 @@ class BurstMerger(wiring.Component):
             self.parts.ready.eq((self.contents.ready | ~writes) & (~opened | joins | room)),
             enters.eq(self.parts.valid & self.parts.ready),
             self.contents.valid.eq(enters & writes), self.contents.p.line.eq(part.line),
+            self.contents.p.mirror.eq(part.mirror),
             self.contents.p.last.eq(part.last), self.contents.p.tail.eq(part.tail),
             self.addresses.valid.eq(leaves & write), self.addresses.p.eq(burst),
             self.bursts.valid.eq(leaves & write), self.bursts.payload.eq(burst.last),
@@ -108,6 +113,7 @@ class BurstMerger(wiring.Component):
                 ticket.ends.eq(Mux(joins, ticket.ends, 0) + part.end),
                 ticket.goes_on.eq(~part.end), ticket.kind.eq(part.kind),
                 ticket.index.eq(part.index), ticket.line.eq(part.line),
+                ticket.mirror.eq(part.mirror),
                 ticket.produced.eq(part.produced), ticket.frames.eq(part.frames),
             ]
             with m.If(~joins):

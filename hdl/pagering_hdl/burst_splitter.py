@@ -31,6 +31,8 @@ class Part(data.Struct):
     index: Index
     line: unsigned(1)
     """Of the completion lines (else: of the packet FIFO)."""
+    mirror: unsigned(1)
+    """Of the count mirror, though it came as a line."""
     address: unsigned(64)
     last: unsigned(8)
     """Beats less one."""
@@ -90,6 +92,7 @@ class BurstSplitter(wiring.Component):
         ]
         m.d.comb += [
             part.kind.eq(job.kind), part.index.eq(job.index), part.line.eq(line),
+            part.mirror.eq(job.mirror & line),
             part.address.eq(Cat(low, job.address[16:])), part.last.eq(size >> config.bus_log2),
             part.tail.eq(size & (config.bus_bytes - 1)), part.end.eq(last),
             # After a boundary a new burst begins, whatever came before it.

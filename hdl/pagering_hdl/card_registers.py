@@ -15,7 +15,7 @@ __all__ = ["CardRegisters"]
 
 SETTINGS = {"control": "CONTROL", "steering": "STEERING", "limits": "FRAME_LIMITS",
             "flush_timer": "FLUSH_TIMER", "region_high": "REGION_HIGH", "pause": "PAUSE",
-            "pause_levels": "PAUSE_FIFO"}
+            "pause_levels": "PAUSE_FIFO", "mirror_timer": "MIRROR_TIMER"}
 
 
 class CardRegisters(wiring.Component):
@@ -24,7 +24,7 @@ class CardRegisters(wiring.Component):
     Members
     -------
     port : :py:`In(RegisterPort())`
-    control, steering, limits, flush_timer, region_high, pause, pause_levels :
+    control, steering, limits, flush_timer, region_high, pause, pause_levels, mirror_timer :
     :py:`Out(struct(...))`
         What the host set.
     pause_status : :py:`In(struct(...))`, fifo_peak : :py:`In(32)`
@@ -97,7 +97,9 @@ class CardRegisters(wiring.Component):
                 region_pages_log2=config.region_pages_log2, bus_log2=config.bus_log2),
             "CAP_LIMITS": card["CAP_LIMITS"].pack(
                 frame_bytes=config.max_frame, burst_bytes=config.burst_bytes),
-            "CAP_FEATURES": card["CAP_FEATURES"].pack(header_split=config.header_split),
+            "CAP_FEATURES": card["CAP_FEATURES"].pack(
+                header_split=config.header_split, pull_returns=config.pull_returns,
+                pool_watch=config.pool_watch),
             "CAP_CLOCK": card["CAP_CLOCK"].pack(khz=config.clock_khz),
         }
 

@@ -48,6 +48,10 @@ class CardConfig:
         250 cycles of latency at this width.
     header_split : :class:`bool`
         Whether queues can have their frames' headers apart.
+    pull_returns : :class:`bool`
+        Whether queues can have return rings; needs ``pool_watch``.
+    pool_watch : :class:`bool`
+        Whether counts can be mirrored in host memory, and the oldest page of a pool is known.
     clock_khz : :class:`int`
         What the clock runs at, for the host to know: 1000 to 2,000,000.
 
@@ -69,6 +73,8 @@ class CardConfig:
     burst_bytes: int = 256
     in_flight: int = field(default=0)
     header_split: bool = True
+    pull_returns: bool = True
+    pool_watch: bool = True
     clock_khz: int = 156_250
 
     def __post_init__(self) -> None:
@@ -92,6 +98,8 @@ class CardConfig:
                     f"at least max_frame, {self.max_frame}")
         self._check_power("burst_bytes", 64, min(4096, 256 * self.bus_bytes))
         self._check_power("in_flight", 4, 1024)
+        self._check("pool_watch", self.pool_watch or not self.pull_returns,
+                    "true on a card with pull_returns")
         self._check("clock_khz", 1000 <= self.clock_khz <= 2_000_000, "1000 to 2000000")
 
     def _check(self, name: str, ok: bool, allowed: str) -> None:

@@ -35,6 +35,8 @@ class DmaWriter(wiring.Component):
     frame_beats : :py:`In(stream.Signature(bits))`
     line_beats : :py:`In(stream.Signature(WriteBeat(bits)))`
         With their strobes. They are there before their burst is.
+    mirror_beats : :py:`In(stream.Signature(WriteBeat(bits)))`
+        Likewise.
     bus : :py:`Out(AxiWrite(bits))`
         Without the response channel.
     """
@@ -48,6 +50,7 @@ class DmaWriter(wiring.Component):
             "contents": In(stream.Signature(PartData)), "hungry": Out(1),
             "frame_beats": In(stream.Signature(unsigned(bits))),
             "line_beats": In(stream.Signature(WriteBeat(bits))),
+            "mirror_beats": In(stream.Signature(WriteBeat(bits))),
             "bus": Out(AxiWrite(bits)),
         })
 
@@ -80,16 +83,19 @@ class DmaWriter(wiring.Component):
         strobe = (2 << part.tail) - 1
         m.d.comb += [
             last.eq(in_burst == bursts.payload), part_last.eq(in_part == part.last),
-            source_valid.eq(Mux(part.line, self.line_beats.valid, self.frame_beats.valid)),
+            source_valid.eq(Mux(part.mirror, self.mirror_beats.valid, Mux(
+                part.line, self.line_beats.valid, self.frame_beats.valid))),
             output.valid.eq(bursts.valid & contents.valid & source_valid),
             go.eq(output.valid & output.ready),
             bursts.ready.eq(go & last), contents.ready.eq(go & part_last),
-            self.line_beats.ready.eq(go & part.line),
+            self.mirror_beats.ready.eq(go & part.mirror),
+            self.line_beats.ready.eq(go & part.line & ~part.mirror),
             self.frame_beats.ready.eq(go & ~part.line),
             output.p.last.eq(last),
-            output.p.data.eq(Mux(part.line, self.line_beats.p.data, self.frame_beats.payload)),
-            output.p.strobe.eq(Mux(part.line, self.line_beats.p.strobe,
-                                   Mux(part_last, strobe, -1))),
+            output.p.data.eq(Mux(part.mirror, self.mirror_beats.p.data, Mux(
+                part.line, self.line_beats.p.data, self.frame_beats.payload))),
+            output.p.strobe.eq(Mux(part.mirror, self.mirror_beats.p.strobe, Mux(
+                part.line, self.line_beats.p.strobe, Mux(part_last, strobe, -1)))),
         ]
         with m.If(go):
             m.d.sync += [in_burst.eq(Mux(last, 0, in_burst + 1)),

@@ -13,7 +13,9 @@ A frame's way, part by part::
     bus   -> response_tracker -> deliverer -> completion_lines -> line_reader -+
                                      |
                                      v
-    returns -> return_checker -> page_table -> recycle_ring -> page_opener -> placer
+    pushed returns --------------> return_arbiter -> return_checker
+    return_rings -> return_reader -------^                v
+                              page_table -> recycle_ring -> page_opener -> placer
 
 What the card knows of a frame waits beside this way, from admission to the deliverer.
 """
@@ -23,22 +25,24 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .admission import Admission
-from .axi import AxiStream, AxiWrite
+from .axi import AxiRead, AxiStream, AxiWrite
 from .axi_lite import BLOCKS
 from .burst_merger import BurstMerger
 from .burst_splitter import BurstSplitter
 from .card_registers import CardRegisters
 from .clock import Clock
 from .completion_lines import CompletionLines
+from .count_mirror import CountMirror
 from .counter_registers import StatsRegisters
 from .deliverer import Deliverer, Entry
 from .dissector import Dissector
 from .dma_writer import DmaWriter
 from .frame_gate import FrameGate
 from .interrupts import Interrupts
-from .layouts import Enrolment, Facts, Grant, Kind, LineJob, Placement, Segment
+from .layouts import Enrolment, Facts, Fault, Grant, Kind, LineJob, Placement, Return, Segment
 from .lifecycle import Lifecycle
 from .line_reader import LineReader
+from .oldest_pages import OldestPages
 from .packet_fifo import PacketFifo
 from .packet_reader import ReadCommand
 from .page_opener import PageOpener
@@ -54,7 +58,10 @@ from .region_loader import RegionLoader
 from .region_table import RegionTable
 from .register_port import RegisterPort
 from .response_tracker import ResponseTracker
+from .return_arbiter import ReturnArbiter
 from .return_checker import ReturnChecker
+from .return_reader import ReturnReader
+from .return_rings import ReturnRings
 from .segmenter import Segmenter
 from .statistics import Statistics
 from .steer_registers import SteerRegisters
@@ -72,7 +79,8 @@ class Engine(wiring.Component):
 
     Members
     -------
-    frames : :py:`In(AxiStream(bits))`, bus : :py:`Out(AxiWrite(bits))`
+    frames : :py:`In(AxiStream(bits))`, bus : :py:`Out(AxiWrite(bits))`,
+    read_bus : :py:`Out(AxiRead(bits))`
     card, region, pool, queue, user, steer, stats : :py:`In(RegisterPort())`
     access_refusal : :py:`In(Refusal)`
         From the register window.
@@ -85,24 +93,28 @@ class Engine(wiring.Component):
     reset : :py:`Out(1)`
         The host asks for a reset.
     idle : :py:`Out(1)`
-        No frame inside, no write under way.
+        No frame inside, no write or read under way.
     """
 
     def __init__(self, config):
         self.config = config
         super().__init__({
             "frames": In(AxiStream(config.bus_bits)), "bus": Out(AxiWrite(config.bus_bits)),
+            "read_bus": Out(AxiRead(config.bus_bits)),
             **{name: In(RegisterPort()) for name in BLOCKS},
             "access_refusal": In(Refusal),
             "irq": Out(config.queues + 1), "pause": Out(1),
             "closed": In(1), "reset": Out(1), "idle": Out(1),
         })
+        self._mirroring = Signal()
+        """Counts are about to be written, and so go before completions."""
 
     def elaborate(self, platform):
         m = Module()
         self._parts(m)
         self._ingress(m)
         self._memory(m)
+        self._returns(m)
         self._writes(m)
         self._completions(m)
         self._registers(m)
@@ -113,7 +125,7 @@ class Engine(wiring.Component):
     @staticmethod
     def parts(config):
         """Return the parts of an engine by name."""
-        return {
+        parts = {
             "gate": FrameGate(config.bus_bits, config.max_frame),
             "fifo": PacketFifo(config.bus_bits, config.fifo_beats,
                                realign=config.header_split),
@@ -128,6 +140,7 @@ class Engine(wiring.Component):
             "enrolments": StreamBuffer(Enrolment),
             "ring": RecycleRing(config), "pages": PageTable(config),
             "regions": RegionTable(config), "loader": RegionLoader(config),
+            "pushed": StreamQueue(Return, depth=16), "arbiter": ReturnArbiter(),
             "checker": ReturnChecker(config),
             "jobs": StreamBuffer(LineJob), "splitter": BurstSplitter(config),
             "merger": BurstMerger(config), "writer": DmaWriter(config),
@@ -143,6 +156,11 @@ class Engine(wiring.Component):
             "stats_registers": StatsRegisters(config), "statistics": Statistics(config),
             "pauser": Pause(config),
         }
+        if config.pull_returns:
+            parts |= {"return_rings": ReturnRings(config), "return_reader": ReturnReader(config)}
+        if config.pool_watch:
+            parts |= {"mirror": CountMirror(config), "oldest": OldestPages(config)}
+        return parts
 
     def _parts(self, m):
         for name, part in self.parts(self.config).items():
@@ -187,8 +205,6 @@ class Engine(wiring.Component):
         wiring.connect(m, opener.fresh, self._placer.fresh)
         wiring.connect(m, self._placer.address, regions.address)
         wiring.connect(m, pages.owner, regions.owner)
-        wiring.connect(m, self._user_registers.returns, self._checker.returns)
-        wiring.connect(m, self._checker.checked, pages.returns)
         wiring.connect(m, loader.loads, pages.loads)
         wiring.connect(m, loader.slot, regions.slot[0])
         wiring.connect(m, loader.retire, ring.retire)
@@ -206,6 +222,57 @@ class Engine(wiring.Component):
             wiring.connect(m, pages.recycled, self._enrolments.i)
         with m.Else():
             wiring.connect(m, loader.enrolments, self._enrolments.i)
+
+    def _returns(self, m):
+        """Both ways back, to the page table."""
+        arbiter = self._arbiter
+        wiring.connect(m, self._user_registers.returns, self._pushed.i)
+        wiring.connect(m, self._pushed.o, arbiter.pushed)
+        wiring.connect(m, arbiter.returns, self._checker.returns)
+        wiring.connect(m, self._checker.checked, self._pages.returns)
+        if self.config.pull_returns:
+            self._pull(m)
+        else:
+            doorbells, refusal = self._user_registers.doorbells, self._statistics.refusals[4]
+            m.d.comb += [doorbells.ready.eq(1), refusal.valid.eq(doorbells.valid),
+                         refusal.fault.eq(Fault.REGISTER_VALUE)]
+        if self.config.pool_watch:
+            self._watch(m)
+
+    def _pull(self, m):
+        """Return rings: from doorbells to tokens."""
+        rings, reader, queue = self._return_rings, self._return_reader, self._queue_registers
+        wiring.connect(m, self._user_registers.doorbells, rings.doorbells)
+        wiring.connect(m, rings.reads, reader.reads)
+        wiring.connect(m, reader.finished, rings.finished)
+        wiring.connect(m, reader.tokens, self._arbiter.pulled)
+        wiring.connect(m, reader.bus, wiring.flipped(self.read_bus))
+        wiring.connect(m, rings.mirrors, self._mirror.indices)
+        wiring.connect(m, queue.ring_word, rings.shown)
+        wiring.connect(m, queue.ring_setting, rings.setting)
+        m.d.comb += [
+            rings.enabled.eq(self._lifecycle.queues.enabled),
+            self._lifecycle.queues.busy.eq(rings.unfinished),
+            self._statistics.refusals[4].eq(rings.refusal),
+            self._statistics.refusals[5].eq(reader.failed),
+        ]
+
+    def _watch(self, m):
+        """What the host sees of pools without asking, and their oldest pages."""
+        mirror, oldest, lifecycle = self._mirror, self._oldest, self._lifecycle
+        wiring.connect(m, mirror.settings, self._pool_registers.mirror)
+        wiring.connect(m, self._pool_registers.oldest, oldest.shown)
+        wiring.connect(m, mirror.beats, self._writer.mirror_beats)
+        # Counts first: a fence must not overtake them. They come too rarely to delay completions.
+        with m.If(self._mirroring):
+            wiring.connect(m, mirror.jobs, self._splitter.lines)
+        m.d.comb += [
+            self._mirroring.eq(mirror.jobs.valid),
+            mirror.period.eq(self._card_registers.mirror_timer.cycles),
+            mirror.view.eq(self._monitor.view), mirror.pools.eq(lifecycle.pools.enabled),
+            mirror.queues.eq(lifecycle.queues.enabled), mirror.closed.eq(self.closed),
+            oldest.valid.eq(self._regions.valid), oldest.moved.eq(self._pages.moved),
+        ]
 
     def _writes(self, m):
         """From placements to the bus, and its responses."""
@@ -246,7 +313,8 @@ class Engine(wiring.Component):
         wiring.connect(m, self._deliverer.entries, self._entries.i)
         wiring.connect(m, self._entries.o, lines.entries)
         wiring.connect(m, lines.requests, reader.requests)
-        wiring.connect(m, reader.jobs, self._splitter.lines)
+        with m.If(~self._mirroring):
+            wiring.connect(m, reader.jobs, self._splitter.lines)
         m.d.comb += [
             lines.address.eq(reader.address), lines.read.eq(reader.read),
             reader.stored.eq(lines.stored),
@@ -259,7 +327,8 @@ class Engine(wiring.Component):
             lifecycle.queues.fenced_index.eq(visible.index),
             lifecycle.pools.fenced_index.eq(visible.index),
             self.idle.eq(self._fifo.empty & tracker.idle & ~self._entries.o.valid & lines.idle
-                         & reader.idle & self._merger.idle),
+                         & reader.idle & self._merger.idle & ~self._mirroring
+                         & ~lifecycle.queues.busy.any()),
         ]
 
     def _registers(self, m):
@@ -280,7 +349,8 @@ class Engine(wiring.Component):
                 (monitor.counts, self._ring.counts[2]), (monitor.thresholds, pool.thresholds),
                 (pool.granted, admission.pool_granted[0]),
                 (monitor.granted, admission.pool_granted[1]),
-                (pool.peak, admission.pool_peak), (pool.outstanding, pages.outstanding),
+                (pool.peak, admission.pool_peak), (pool.outstanding, pages.outstanding[0]),
+                (monitor.outstanding, pages.outstanding[1]),
                 (queue.granted, admission.queue_granted),
                 (queue.recycled, pages.queue_recycled[1]),
                 (queue.produced, self._interrupts.produced),
@@ -335,6 +405,8 @@ class Engine(wiring.Component):
                        self._queue_registers, self._steer_registers):
             with m.If(source.refusal.valid):
                 m.d.comb += registers.eq(source.refusal)
+        if self.config.pull_returns:
+            m.d.comb += self._return_rings.refuses.eq(registers.valid)
         recycled, arrivals = pages.recycled, self._steering.arrivals
         m.d.comb += [
             statistics.ended.eq(gate.ended), statistics.size.eq(gate.size),
@@ -347,7 +419,8 @@ class Engine(wiring.Component):
             statistics.recycled.eq(recycled.valid & recycled.ready),
             *(into.eq(refusal) for into, refusal in zip(statistics.refusals, (
                 self._checker.refusal, pages.refusal, registers, self.access_refusal),
-                strict=True)),
+                strict=False)),
+            statistics.mirror_error.eq(tracker.mirror_error),
             statistics.data_error.eq(tracker.data_error),
             statistics.line_error.eq(tracker.line_error),
             statistics.pause.eq(self._pauser.status.pause),
@@ -355,7 +428,9 @@ class Engine(wiring.Component):
             statistics.burst.eq(bus.awvalid & bus.awready),
             statistics.beat_taken.eq(bus.wvalid & bus.wready), statistics.strobe.eq(bus.wstrb),
             self._card_registers.fault_event.eq(statistics.fault),
-            self._card_registers.error_event.eq(tracker.data_error | tracker.line_error),
+            self._card_registers.error_event.eq(
+                tracker.data_error | tracker.line_error | tracker.mirror_error
+                | statistics.refusals[5].valid),
         ]
         self._looking_up(m)
 

@@ -14,8 +14,9 @@ from .tallies import Tallies, Tally
 
 __all__ = ["EventTallies", "REFUSALS", "WriteMeter"]
 
-REFUSALS = 4
-"""Sources of refusals: return checker, page table, register blocks, register window."""
+REFUSALS = 6
+"""Sources of refusals: return checker, page table, register blocks, register window, return rings
+and return reader."""
 NUMBERS = {counter.name: counter.number for counter in abi.COUNTERS}
 FAULTS = {fault: f"FAULT_{fault.name}" for fault in abi.Fault}
 
@@ -52,7 +53,7 @@ class EventTallies(wiring.Component):
     visible : :py:`In(Visible)`
     pause, pause_begins, burst, beat : :py:`In(1)`, bytes : :py:`In(range(bus_bytes + 1))`
     refusals : :py:`In(Refusal)` of each source
-    data_error, line_error : :py:`In(1)`
+    data_error, line_error, mirror_error : :py:`In(1)`
     row, tally, mask
         See :class:`Tallies`; a row is a number.
     fault : :py:`Out(1)`
@@ -80,7 +81,8 @@ class EventTallies(wiring.Component):
             **{port: In(1) for port in self.BITS.values()},
             **{port: In(range(config.bus_bytes + 1)) for port in self.SUMS.values()},
             "visible": In(Visible), "refusals": In(Refusal).array(REFUSALS),
-            "data_error": In(1), "line_error": In(1), "fault": Out(1),
+            "data_error": In(1), "line_error": In(1), "mirror_error": In(1),
+            "fault": Out(1),
             "row": shown["number"], "tally": shown["tally"], "mask": shown["mask"],
         })
 
@@ -101,7 +103,8 @@ class EventTallies(wiring.Component):
 
     def _take_faults(self, m, amounts):
         """Each fault has one source, so it comes once in a cycle at most."""
-        other = {abi.Fault.DATA_WRITE: self.data_error, abi.Fault.COMPLETION_WRITE: self.line_error}
+        other = {abi.Fault.DATA_WRITE: self.data_error, abi.Fault.COMPLETION_WRITE: self.line_error,
+                 abi.Fault.MIRROR_WRITE: self.mirror_error}
         for fault, name in FAULTS.items():
             found = [refusal.valid & (refusal.fault == fault.value) for refusal in self.refusals]
             found += [other[fault]] if fault in other else []

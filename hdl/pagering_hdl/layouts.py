@@ -12,8 +12,9 @@ from pagering import abi
 __all__ = [
     "Arrival", "Completion", "Count", "Dissection", "Drop", "DropCause", "Enrolment", "Extension",
     "Facts", "Fault", "FlowKey", "Generation", "Grant", "HashType", "Index", "Kind", "L3", "L4",
-    "Length", "LineJob", "Mark", "PageId", "Placement", "PoolCounts", "QueueSettings", "Return",
-    "RingIndex", "Segment", "Share", "Side", "Token", "Visible", "Written", "struct",
+    "Length", "LineJob", "Mark", "PageId", "PageMove", "Placement", "PoolCounts", "PoolView",
+    "QueueSettings", "Return", "RingIndex", "Segment", "Share", "Side", "Token", "Visible",
+    "Written", "struct",
 ]
 
 Index = unsigned(6)
@@ -222,10 +223,12 @@ class Written(data.Struct):
 
 
 class LineJob(data.Struct):
-    """A write of one to four completions of a queue; or a mark."""
+    """A write of one to four completions of a queue, or of counts; or a mark."""
 
     kind: Kind
     index: Index
+    mirror: unsigned(1)
+    """Of counts."""
     address: unsigned(64)
     length: Length
     follows: unsigned(1)
@@ -271,8 +274,26 @@ class PoolCounts(data.Struct):
     """Pages of the pool's regions (no running count)."""
 
 
+class PoolView(data.Struct):
+    """A pool as it is just now."""
+
+    pool: Index
+    free: Count
+    outstanding: Count
+
+
+class PageMove(data.Struct):
+    """An event: a page is handed to the host whole, or is no longer with it."""
+
+    valid: unsigned(1)
+    page: PageId
+    pool: Index
+    queue: Index
+    out: unsigned(1)
+
+
 class Return(data.Struct):
-    """A token that the host wrote to a queue's return window."""
+    """A token that the host returns, and through which queue."""
 
     queue: Index
     token: Token

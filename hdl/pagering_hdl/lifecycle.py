@@ -35,17 +35,21 @@ class Switchboard(wiring.Component):
         Go down the pipeline.
     fenced : :py:`In(1)`, fenced_index : :py:`In(Index)`
         Event: a fence has come out.
+    busy : :py:`In(count)`
+        Not drained yet, though its fence may be out: something goes on beside the pipeline.
     """
 
     def __init__(self, count, *, start, fence):
         self.count, self.start, self.fence = count, start, fence
         self.due = Signal(count)
+        self.finishing = Signal(count)
+        """Those whose fence is out, but that are busy."""
         super().__init__({
             "set": In(1), "index": In(Index), "enable": In(1), "allowed": In(1),
             "refused": Out(1),
             "enabled": Out(count), "drained": Out(count, init=-1),
             "marks": Out(stream.Signature(Mark)),
-            "fenced": In(1), "fenced_index": In(Index),
+            "fenced": In(1), "fenced_index": In(Index), "busy": In(count),
         })
 
     def elaborate(self, platform):
@@ -66,8 +70,12 @@ class Switchboard(wiring.Component):
             m.d.sync += [self.marks.valid.eq(1), self.marks.p.index.eq(chosen),
                          self.marks.p.kind.eq(Mux(starts, self.start, self.fence)),
                          due.bit_select(chosen, 1).eq(0)]
+        out = Signal(self.count)
+        m.d.comb += out.eq(self.finishing)
         with m.If(self.fenced):
-            m.d.sync += self.drained.bit_select(self.fenced_index, 1).eq(1)
+            m.d.comb += out.bit_select(self.fenced_index, 1).eq(1)
+        m.d.sync += [self.finishing.eq(out & self.busy),
+                     self.drained.eq(self.drained | (out & ~self.busy))]
         with m.If(self.set & (self.enable != on) & ~self.refused):
             m.d.sync += [self.enabled.bit_select(self.index, 1).eq(self.enable),
                          due.bit_select(self.index, 1).eq(1)]

@@ -24,6 +24,7 @@ from .layouts import (
     Generation,
     Index,
     PageId,
+    PageMove,
     Return,
 )
 from .state_table import Lookup, StateTable
@@ -187,7 +188,8 @@ class PageTable(wiring.Component):
     queue_recycled : :py:`In(Lookup(Index, Count))`
         Running count of pages that left a queue; two ports.
     outstanding : :py:`In(Lookup(Index, Count))`
-        Pages of a pool that only the host has.
+        Pages of a pool that only the host has; two ports.
+    moved : :py:`Out(PageMove)`
     idle : :py:`Out(1)`
     """
 
@@ -201,7 +203,7 @@ class PageTable(wiring.Component):
             "owner": Out(Lookup(PageId, Index)),
             "recycled": Out(stream.Signature(Enrolment)),
             "queue_recycled": In(Lookup(Index, Count)).array(2),
-            "outstanding": In(Lookup(Index, Count)),
+            "outstanding": In(Lookup(Index, Count)).array(2), "moved": Out(PageMove),
             "idle": Out(1),
         })
 
@@ -275,11 +277,13 @@ class PageTable(wiring.Component):
     def _count(self, m, logic, request, done):
         """Count pages that left their queue, and those that only the host has."""
         m.submodules.left = left = StateTable(Count, depth=self.config.queues, reads=3)
-        m.submodules.out = out = StateTable(Count, depth=self.config.pools, reads=2)
+        m.submodules.out = out = StateTable(Count, depth=self.config.pools, reads=3)
         wiring.connect(m, wiring.flipped(self.queue_recycled[0]), left.read[1])
         wiring.connect(m, wiring.flipped(self.queue_recycled[1]), left.read[2])
-        wiring.connect(m, wiring.flipped(self.outstanding), out.read[1])
+        for asked, port in zip(self.outstanding, out.read[1:], strict=True):
+            wiring.connect(m, wiring.flipped(asked), port)
         counts = done & (request.operation != Operation.ENROL)
+        moved = self.moved
         m.d.comb += [
             left.read[0].addr.eq(logic.old.queue), left.write.addr.eq(logic.old.queue),
             left.write.en.eq(counts & logic.held_before & ~logic.held_after),
@@ -287,4 +291,9 @@ class PageTable(wiring.Component):
             out.read[0].addr.eq(self.owner.data), out.write.addr.eq(self.owner.data),
             out.write.en.eq(counts & (logic.out_before != logic.out_after)),
             out.write.data.eq(Mux(logic.out_after, out.read[0].data + 1, out.read[0].data - 1)),
+            # A page that is registered is with nobody, whatever was known of it.
+            moved.valid.eq(done & ((logic.out_before != logic.out_after)
+                                   | (request.operation == Operation.ENROL))),
+            moved.page.eq(request.page), moved.pool.eq(self.owner.data),
+            moved.queue.eq(logic.new.queue), moved.out.eq(logic.out_after),
         ]

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from pagering import abi
 
-from .layouts import Count, Index, PoolCounts, struct
+from .layouts import Count, Index, PoolCounts, PoolView, struct
 from .state_table import Lookup
 
 __all__ = ["PoolMonitor"]
@@ -21,7 +21,8 @@ class PoolMonitor(wiring.Component):
 
     Members
     -------
-    counts : :py:`Out(Lookup(Index, PoolCounts))`, granted : :py:`Out(Lookup(Index, Count))`
+    counts : :py:`Out(Lookup(Index, PoolCounts))`,
+    granted, outstanding : :py:`Out(Lookup(Index, Count))`
     thresholds : :py:`Out(Lookup(Index, struct(abi.POOL["LOW_WATER"])))`
     runs : :py:`In(pools)`
     low : :py:`Out(pools)`
@@ -29,30 +30,34 @@ class PoolMonitor(wiring.Component):
         threshold since.
     fell : :py:`Out(1)`
         Event: a pool became low.
+    view : :py:`Out(PoolView)`
+        The pool that is looked at.
     """
 
     def __init__(self, pools):
         self.pools = pools
         super().__init__({
             "counts": Out(Lookup(Index, PoolCounts)),
-            "granted": Out(Lookup(Index, Count)),
+            "granted": Out(Lookup(Index, Count)), "outstanding": Out(Lookup(Index, Count)),
             "thresholds": Out(Lookup(Index, struct(abi.POOL["LOW_WATER"]))),
-            "runs": In(pools), "low": Out(pools), "fell": Out(1),
+            "runs": In(pools), "low": Out(pools), "fell": Out(1), "view": Out(PoolView),
         })
 
     def elaborate(self, platform):
         m = Module()
-        pool, seen = Signal(Index), Signal(Index)
-        free, enter, leave = Signal(Count), Signal(16), Signal(16)
+        pool, seen, free = Signal(Index), self.view.pool, self.view.free
+        enter, leave = Signal(16), Signal(16)
         runs, low, falls = Signal(), Signal(), Signal()
         m.d.comb += [
             self.counts.addr.eq(pool), self.granted.addr.eq(pool), self.thresholds.addr.eq(pool),
+            self.outstanding.addr.eq(pool),
             runs.eq(self.runs.bit_select(seen, 1)), low.eq(self.low.bit_select(seen, 1)),
             falls.eq(runs & ~low & (free <= enter)), self.fell.eq(falls),
         ]
         m.d.sync += [
             pool.eq(Mux(pool == self.pools - 1, 0, pool + 1)), seen.eq(pool),
             free.eq(self.counts.data.pushed - self.granted.data),
+            self.view.outstanding.eq(self.outstanding.data),
             enter.eq(self.thresholds.data.enter), leave.eq(self.thresholds.data.exit),
         ]
         with m.If(falls):

@@ -1,16 +1,19 @@
 """The registers of pools and of the region table."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from pagering import abi
 
+from .block_table import BlockTable
+from .count_mirror import MirrorSettings
 from .layouts import Count, Fault, Index, PoolCounts, struct
+from .oldest_pages import OldestPage
 from .page_table import Refusal
 from .region_loader import LoaderCommand
 from .region_table import Region
-from .register_port import RegisterPort, masked, read_mux, written
+from .register_port import RegisterPort, answer_late, masked, read_mux, written
 from .state_table import Lookup, StateTable
 
 __all__ = ["PoolRegisters", "RegionRegisters"]
@@ -31,6 +34,10 @@ class PoolRegisters(wiring.Component):
     limit : :py:`In(Lookup(Index, Count))`, thresholds : :py:`In(Lookup(Index, ...))`
         What the host set.
     counts, granted, outstanding, peak : :py:`Out(Lookup(Index, ...))`
+    oldest : :py:`Out(Lookup(Index, OldestPage))`
+        One cycle late.
+    mirror : :py:`In(Lookup(7, MirrorSettings))`
+        Likewise: pool above, high word below.
     retire : :py:`Out(stream.Signature(Index))`
     refusal : :py:`Out(Refusal)`
     """
@@ -45,6 +52,7 @@ class PoolRegisters(wiring.Component):
             "limit": In(Lookup(Index, Count)), "thresholds": In(Lookup(Index, LOW_WATER)),
             "counts": Out(Lookup(Index, PoolCounts)), "granted": Out(Lookup(Index, Count)),
             "outstanding": Out(Lookup(Index, Count)), "peak": Out(Lookup(Index, Count)),
+            "oldest": Out(Lookup(Index, OldestPage)), "mirror": In(Lookup(7, MirrorSettings)),
             "retire": Out(stream.Signature(Index)), "refusal": Out(Refusal),
         })
 
@@ -63,22 +71,42 @@ class PoolRegisters(wiring.Component):
                 table.write.data.eq(masked(abi.POOL[name], port.data)),
             ]
         retires = written(port, abi.POOL, "RETIRE") & port.data[0]
-        too_early = retires & ~self.drained.bit_select(port.write_index, 1)
+        mirrors, high = Signal(), Signal()
+        impossible = Signal()
+        if not self.config.pool_watch:
+            m.d.comb += impossible.eq(mirrors & ~high & port.data[0])
+        too_early = (retires | mirrors) & ~self.drained.bit_select(port.write_index, 1)
         m.d.comb += [
             port.ready.eq(~retires | too_early | self.retire.ready),
             self.set.eq(written(port, abi.POOL, "CONTROL")), self.enable.eq(port.data[0]),
             self.set_index.eq(port.write_index),
             self.retire.valid.eq(retires & ~too_early), self.retire.payload.eq(port.write_index),
-            self.refusal.valid.eq(too_early | self.refused),
+            self.refusal.valid.eq(too_early | self.refused | impossible),
             self.refusal.fault.eq(Fault.REGISTER_VALUE),
         ]
         with m.If(self.set & ~self.refused):
             m.d.sync += self.lifo.bit_select(port.write_index, 1).eq(port.data[1])
+        m.submodules.mirrors = addresses = BlockTable(MirrorSettings, depth=2 * pools, reads=2,
+                                                      index=7)
+        wiring.connect(m, wiring.flipped(self.mirror), addresses.read[0])
+        m.d.comb += [
+            high.eq(written(port, abi.POOL, "MIRROR_HIGH")),
+            mirrors.eq(high | written(port, abi.POOL, "MIRROR_LOW")),
+            addresses.write.en.eq(mirrors & ~too_early & ~impossible),
+            addresses.write.addr.eq(Cat(high, port.write_index)),
+            addresses.write.data.word.eq(Mux(high, port.data, masked(abi.POOL["MIRROR_LOW"],
+                                                                     port.data))),
+            addresses.read[1].addr.eq(Cat(port.read_offset == abi.POOL["MIRROR_HIGH"].offset,
+                                          port.read_index)),
+        ]
         index = port.read_index
-        free = Signal(Count)
+        free, oldest, address = Signal(Count), Signal(OldestPage), Signal(32)
+        # Straight from block RAM: no time for more.
+        m.d.sync += [oldest.eq(self.oldest.data), address.eq(addresses.read[1].data)]
+        answer_late(m, port, 2)
         m.d.comb += [
             lookup.addr.eq(index)
-            for lookup in (self.counts, self.granted, self.outstanding, self.peak)]
+            for lookup in (self.counts, self.granted, self.outstanding, self.peak, self.oldest)]
         m.d.comb += free.eq(self.counts.data.pushed - self.granted.data)
         read_mux(m, port, abi.POOL, {
             "CONTROL": Cat(self.enabled.bit_select(index, 1), self.lifo.bit_select(index, 1)),
@@ -86,6 +114,8 @@ class PoolRegisters(wiring.Component):
             "LIMIT": limits.read[1].data, "LOW_WATER": low_water.read[1].data,
             "REGISTERED": self.counts.data.registered, "FREE": free,
             "OUTSTANDING": self.outstanding.data, "PEAK": self.peak.data,
+            "MIRROR_LOW": address, "MIRROR_HIGH": address,
+            "OLDEST": Cat(oldest.page, oldest.queue, oldest.valid), "OLDEST_AGE": oldest.age,
         })
         return m
 

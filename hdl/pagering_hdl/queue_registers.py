@@ -13,7 +13,9 @@ from .layouts import Count, Fault, Index, QueueSettings, Return, RingIndex, stru
 from .line_reader import RingBase
 from .moderation import Moderation
 from .page_table import Refusal
-from .register_port import RegisterPort, masked, read_mux, written
+from .register_port import RegisterPort, answer_late, masked, read_mux, written
+from .return_rings import Doorbell
+from .ring_words import SettingWrite, WordAddress
 from .state_table import Lookup, StateTable
 from .statistics import CounterLookup
 
@@ -109,8 +111,13 @@ class QueueRegisters(wiring.Component):
         Event: the host forces the interrupt of queue ``set_index``.
     armed, fired : :py:`In(queues)`, produced : :py:`Out(Lookup(Index, RingIndex))`
     granted, recycled : :py:`Out(Lookup(Index, Count))`
+    ring_setting : :py:`Out(SettingWrite())`, ring_word : :py:`Out(Lookup(WordAddress, 32))`
+        The registers of the return ring, which are kept there.
     refusal : :py:`Out(Refusal)`
     """
+
+    RETURN_NAMES = ("RETURN_LOW", "RETURN_HIGH", "RETURN_SIZE", "RETURN_CONSUMED")
+    """One word after the other."""
 
     def __init__(self, config):
         self.config = config
@@ -125,6 +132,7 @@ class QueueRegisters(wiring.Component):
             "armed": In(queues), "fired": In(queues),
             "produced": Out(Lookup(Index, RingIndex)),
             "granted": Out(Lookup(Index, Count)), "recycled": Out(Lookup(Index, Count)),
+            "ring_setting": Out(SettingWrite()), "ring_word": Out(Lookup(WordAddress, 32)),
             "refusal": Out(Refusal),
         })
 
@@ -135,11 +143,19 @@ class QueueRegisters(wiring.Component):
         for name in ("settings", "base", "shape", "moderation"):
             wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(store, name))
         held, locked, impossible = Signal(Count), Signal(), Signal()
+        word = Signal(32)  # straight from block RAM: no time for more
+        m.d.sync += word.eq(self.ring_word.data)
+        answer_late(m, port, 2)
+        m.d.comb += impossible.eq(self._ring_settings(m))
         if not self.config.header_split:
-            m.d.comb += impossible.eq(written(port, abi.QUEUE, "HEADER_SPLIT") & port.data[0])
+            with m.If(written(port, abi.QUEUE, "HEADER_SPLIT") & port.data[0]):
+                m.d.comb += impossible.eq(1)
         m.d.comb += [
             locked.eq(~self.drained.bit_select(port.write_index, 1)
-                      & sum(written(port, abi.QUEUE, name) for name in store.FIXED)),
+                      & sum(written(port, abi.QUEUE, name)
+                            for name in (*store.FIXED, *self.RETURN_NAMES))),
+            self.ring_setting.en.eq(sum(written(port, abi.QUEUE, name)
+                                        for name in self.RETURN_NAMES) & ~locked & ~impossible),
             store.write.eq(port.write & ~locked & ~impossible),
             store.write_index.eq(port.write_index), store.write_offset.eq(port.write_offset),
             store.data.eq(port.data), store.read_index.eq(index), port.ready.eq(1),
@@ -158,8 +174,25 @@ class QueueRegisters(wiring.Component):
             "STATUS": Cat(bits.bit_select(index, 1)
                           for bits in (self.drained, self.armed, self.fired)),
             "HELD": held, "PRODUCED": self.produced.data,
+            **dict.fromkeys(self.RETURN_NAMES, word),
         })
         return m
+
+    def _ring_settings(self, m):
+        """Name the words that the return ring's registers are; return if a size is none."""
+        port, words, setting = self.port, abi.QUEUE["RETURN_LOW"].offset // 4, self.ring_setting
+        log2 = Signal(5)
+        m.d.comb += [
+            setting.queue.eq(port.write_index), setting.word.eq((port.write_offset >> 2) - words),
+            self.ring_word.addr.eq(Cat(((port.read_offset >> 2) - words)[:3], port.read_index)),
+            log2.eq(port.data), setting.data.eq(masked(abi.QUEUE["RETURN_HIGH"], port.data)),
+        ]
+        for name in ("RETURN_LOW", "RETURN_SIZE"):
+            with m.If(written(port, abi.QUEUE, name)):
+                m.d.comb += setting.data.eq(masked(abi.QUEUE[name], port.data))
+        return written(port, abi.QUEUE, "RETURN_SIZE") & log2.any() & ~(
+            (log2 >= abi.RETURN_LOG2_MIN) & (log2 <= abi.RETURN_LOG2_MAX)
+            & self.config.pull_returns)
 
 
 class UserRegisters(wiring.Component):
@@ -173,6 +206,7 @@ class UserRegisters(wiring.Component):
     consumed : :py:`In(Lookup(Index, RingIndex))`
     arm : :py:`Out(Arm)`
     returns : :py:`Out(stream.Signature(Return))`
+    doorbells : :py:`Out(stream.Signature(Doorbell))`
     counters : :py:`Out(CounterLookup(config))`
     """
 
@@ -182,6 +216,7 @@ class UserRegisters(wiring.Component):
             "port": In(RegisterPort()), "restart": In(1), "restart_index": In(Index),
             "consumed": In(Lookup(Index, RingIndex)), "arm": Out(Arm),
             "returns": Out(stream.Signature(Return)),
+            "doorbells": Out(stream.Signature(Doorbell)),
             "counters": Out(CounterLookup(config)),
         })
 
@@ -191,9 +226,11 @@ class UserRegisters(wiring.Component):
         m.submodules.consumed_table = consumed = StateTable(RingIndex, depth=self.config.queues)
         wiring.connect(m, wiring.flipped(self.consumed), consumed.read[0])
         in_window = port.write_offset >= abi.RETURN_WINDOW
-        arms = written(port, abi.USER, "ARM")
+        arms, rings = (written(port, abi.USER, name) for name in ("ARM", "RETURN_PRODUCED"))
         m.d.comb += [
-            port.ready.eq(~in_window | self.returns.ready),
+            port.ready.eq((~in_window | self.returns.ready) & (~rings | self.doorbells.ready)),
+            self.doorbells.valid.eq(rings), self.doorbells.p.queue.eq(port.write_index),
+            self.doorbells.p.index.eq(port.data),
             self.returns.valid.eq(port.write & in_window),
             self.returns.p.queue.eq(port.write_index), self.returns.p.token.eq(port.data),
             consumed.write.en.eq(arms | written(port, abi.USER, "CONSUMED")),

@@ -1,12 +1,12 @@
 """How a register block is read and written, and what of the contract it takes to decide that."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from pagering import abi
 
-__all__ = ["RegisterPort", "masked", "read_mux", "storage", "written"]
+__all__ = ["RegisterPort", "answer_late", "masked", "read_mux", "storage", "written"]
 
 
 class RegisterPort(wiring.Signature):
@@ -24,6 +24,13 @@ class RegisterPort(wiring.Signature):
             "read": Out(1), "read_index": Out(8), "read_offset": Out(12), "value": In(32),
             "answered": In(1, init=1),
         })
+
+
+def answer_late(m: Module, port, cycles: int) -> None:
+    """Let every read of a block wait until values that are so many cycles late are there."""
+    waited = Signal(cycles)
+    m.d.sync += waited.eq(Mux(port.answered, 0, Cat(port.read, waited)))
+    m.d.comb += port.answered.eq(waited[-1])
 
 
 def masked(register: abi.Register, value):

@@ -15,7 +15,7 @@ class ResetControl(wiring.Component):
     Parameters
     ----------
     rows : :class:`int`
-        Rows of the longest state table, which clears a row a cycle.
+        Rows of the longest table of state, which clears a row a cycle.
 
     Members
     -------

@@ -42,7 +42,7 @@ class ResponseTracker(wiring.Component):
         Segments whose every burst is answered, and marks.
     visible : :py:`Out(Visible)`
         Completions that are answered, and marks that came as lines.
-    data_error, line_error : :py:`Out(1)`
+    data_error, line_error, mirror_error : :py:`Out(1)`
         Events: a burst was answered with an error.
     idle : :py:`Out(1)`
         Nothing waits.
@@ -58,7 +58,8 @@ class ResponseTracker(wiring.Component):
             "pending": In(stream.Signature(Written)),
             "bresp": In(Response), "bvalid": In(1), "bready": Out(1),
             "written": Out(stream.Signature(Written)),
-            "visible": Out(Visible), "data_error": Out(1), "line_error": Out(1),
+            "visible": Out(Visible),
+            "data_error": Out(1), "line_error": Out(1), "mirror_error": Out(1),
             "idle": Out(1), "settled": Out(1),
         })
 
@@ -81,7 +82,9 @@ class ResponseTracker(wiring.Component):
         ]
         with m.If(tickets.o.valid & tickets.o.ready):
             with m.If(ticket.line):
-                m.d.comb += [self.visible.valid.eq(1), self.line_error.eq(error)]
+                m.d.comb += [self.visible.valid.eq(~ticket.mirror),
+                             self.line_error.eq(error & ~ticket.mirror),
+                             self.mirror_error.eq(error & ticket.mirror)]
             with m.Else():
                 m.d.comb += [answered.i.valid.eq(ticket.ends != 0), self.data_error.eq(error)]
                 m.d.sync += [

@@ -1,14 +1,22 @@
-"""What comes back through the return windows: tokens, true and forged."""
+"""What comes back from the host: tokens, true and forged."""
 
-from amaranth.hdl import Const, Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Const, Module, Signal, unsigned
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .layouts import Fault, Return
 from .page_table import Refusal
-from .streams import StreamQueue
+from .streams import StreamBuffer
 
 __all__ = ["ReturnChecker"]
+
+
+class Judged(data.Struct):
+    """A token with what is wrong with it by itself."""
+
+    item: Return
+    no_page: unsigned(1)
+    no_chunk: unsigned(1)
 
 
 class ReturnChecker(wiring.Component):
@@ -16,10 +24,13 @@ class ReturnChecker(wiring.Component):
 
     The page table does the rest: owner, generation, and whether the host holds the chunks.
 
+    A token is judged a cycle before it goes on. Its region may be retired in between: the page
+    table retires all pages of a region before it takes another token, so it refuses this one.
+
     Members
     -------
     returns : :py:`In(stream.Signature(Return))`
-        From the register window, in the order written.
+        In the order in which they are to be looked at.
     checked : :py:`Out(stream.Signature(Return))`
     valid : :py:`In(regions)`
         Regions in use.
@@ -39,23 +50,24 @@ class ReturnChecker(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.queue = queue = StreamQueue(Return, depth=16)
-        wiring.connect(m, wiring.flipped(self.returns), queue.i)
-        token = queue.o.p.token
+        m.submodules.judged = judged = StreamBuffer(Judged)
+        token, found = self.returns.p.token, judged.o.p
         slot = Signal(16)
-        no_page, no_chunk = Signal(), Signal()
+        bad = found.no_page | found.no_chunk
         m.d.comb += [
             slot.eq(token.page >> self.config.region_pages_log2),
-            no_page.eq(~self.valid.bit_select(slot, 1) | (slot >= self.config.regions)),
-            no_chunk.eq((token.first > token.last)
-                        | (token.last > Const(self.config.chunks - 1, 6))),
-            self.checked.p.eq(queue.o.p),
-            self.checked.valid.eq(queue.o.valid & ~no_page & ~no_chunk),
-            queue.o.ready.eq(self.checked.ready | no_page | no_chunk),
-            self.refusal.valid.eq(queue.o.valid & (no_page | no_chunk)),
+            judged.i.valid.eq(self.returns.valid), self.returns.ready.eq(judged.i.ready),
+            judged.i.p.item.eq(self.returns.p),
+            judged.i.p.no_page.eq(~self.valid.bit_select(slot, 1)
+                                  | (slot >= self.config.regions)),
+            judged.i.p.no_chunk.eq((token.first > token.last)
+                                   | (token.last > Const(self.config.chunks - 1, 6))),
+            self.checked.p.eq(found.item), self.checked.valid.eq(judged.o.valid & ~bad),
+            judged.o.ready.eq(self.checked.ready | bad),
+            self.refusal.valid.eq(judged.o.valid & bad),
             self.refusal.fault.eq(Fault.RETURN_CHUNK),
-            self.idle.eq(queue.level == 0),
+            self.idle.eq(~judged.o.valid),
         ]
-        with m.If(no_page):
+        with m.If(found.no_page):
             m.d.comb += self.refusal.fault.eq(Fault.RETURN_PAGE)
         return m

@@ -44,7 +44,7 @@ class Statistics(wiring.Component):
     visible : :py:`In(Visible)`, accepted, recycled : :py:`In(1)`
     pause, pause_begins, burst, beat_taken : :py:`In(1)`, strobe : :py:`In(bus_bytes)`
     refusals : :py:`In(Refusal)` of each source
-    data_error, line_error : :py:`In(1)`
+    data_error, line_error, mirror_error : :py:`In(1)`
     lookup : :py:`In(CounterLookup(config))`
     fault : :py:`Out(1)`
         Event: a fault is counted.
@@ -55,7 +55,8 @@ class Statistics(wiring.Component):
         super().__init__({
             **{name: In(1) for name in (
                 "ended", "first", "good", "decided", "accepted", "recycled", "pause",
-                "pause_begins", "burst", "beat_taken", "data_error", "line_error")},
+                "pause_begins", "burst", "beat_taken", "data_error", "line_error",
+                "mirror_error")},
             "size": In(15), "beat": In(config.bus_bits), "taken": In(range(config.bus_bytes + 1)),
             "gate_drop": In(Drop), "arrival": In(Arrival), "admission_drop": In(Drop),
             "visible": In(Visible), "strobe": In(config.bus_bytes),

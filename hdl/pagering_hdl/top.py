@@ -4,7 +4,7 @@ from amaranth.hdl import Elaboratable, Module, ResetInserter, Shape, Signal, Val
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Flow
 
-from .axi import AxiLite, AxiStream, AxiWrite
+from .axi import AxiLite, AxiRead, AxiStream, AxiWrite
 from .axi_lite import BLOCKS, RegisterWindow
 from .engine import Engine
 from .flow_rules import RULE_ROWS
@@ -29,6 +29,7 @@ class Top(Elaboratable):
         self.ports = {}
         self._flat("s_axis_rx", AxiStream(config.bus_bits))
         self._flat("m_axi", AxiWrite(config.bus_bits))
+        self._flat("m_axi", AxiRead(config.bus_bits))
         self._flat("s_axil", AxiLite())
         for name, width in (("irq", config.queues + 1), ("pause_req", 1)):
             self.ports[name] = Signal(width, name=name)
@@ -38,10 +39,8 @@ class Top(Elaboratable):
             self.ports[f"{prefix}_{name}"] = Signal(Shape.cast(member.shape),
                                                     name=f"{prefix}_{name}")
 
-    def _connect(self, m, prefix, interface, *, manager):
+    def _connect(self, m, prefix, interface, signature, *, manager):
         """Join ports to an interface; ``manager`` if the card drives what a manager drives."""
-        signature = {"s_axis_rx": AxiStream(self.config.bus_bits), "s_axil": AxiLite(),
-                     "m_axi": AxiWrite(self.config.bus_bits)}[prefix]
         for name, member in signature.members.items():
             port, inner = self.ports[f"{prefix}_{name}"], Value.cast(getattr(interface, name))
             drives = (member.flow is Flow.Out) == manager
@@ -53,11 +52,14 @@ class Top(Elaboratable):
         engine = Engine(config)
         m.submodules.window = window = RegisterWindow(config)
         m.submodules.reset = reset = ResetControl(
-            max(RULE_ROWS, config.pools, config.regions, counter_rows(config)))
+            max(RULE_ROWS, 8 * config.queues, 2 * config.pools, config.regions,
+                counter_rows(config)))
         m.submodules.engine = ResetInserter(reset.clear)(engine)
-        self._connect(m, "s_axis_rx", engine.frames, manager=False)
-        self._connect(m, "m_axi", engine.bus, manager=True)
-        self._connect(m, "s_axil", window.bus, manager=False)
+        bits = config.bus_bits
+        self._connect(m, "s_axis_rx", engine.frames, AxiStream(bits), manager=False)
+        self._connect(m, "m_axi", engine.bus, AxiWrite(bits), manager=True)
+        self._connect(m, "m_axi", engine.read_bus, AxiRead(bits), manager=True)
+        self._connect(m, "s_axil", window.bus, AxiLite(), manager=False)
         for name in BLOCKS:
             wiring.connect(m, getattr(window, name), getattr(engine, name))
         m.d.comb += [

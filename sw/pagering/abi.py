@@ -27,16 +27,17 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 __all__ = [
-    "BLOCKS", "CARD", "CHUNKS_PER_PAGE_MAX", "COMPLETION", "COMPLETION_BYTES", "CONSUMER_BITS",
-    "Access", "Block", "COUNTERS", "COUNTER_ROWS", "ClockCommand", "Counter", "DropCause",
-    "EXTENSION", "EXTENSION_BYTES", "Event", "Fault", "Field", "HashType", "ID_VALUE", "L3", "L4",
-    "LINE_BYTES", "Layout", "MODERATION_CYCLES", "PAGE_ID_BITS", "PAUSE_UNIT", "POOL", "POOLS_MAX",
-    "Policy", "QUEUE", "QUEUES_MAX", "QUEUE_COUNTERS", "QUEUE_COUNTER_ROWS", "QUEUE_DROPS",
-    "REGION", "REGION_SLOTS_MAX", "RETURN_WINDOW", "RETURN_WINDOW_BYTES", "RING_LOG2_MAX",
-    "RING_LOG2_MIN", "Register", "SIZES", "STATS", "SteeringMode", "TOKEN", "USER", "VERSION_MAJOR",
-    "VERSION_MINOR", "WINDOW_ADDRESS_BITS",
-    "ADDRESSES", "INDIRECTION_ROWS", "KEY_WORDS", "RULE", "RULES", "RULE_WORDS", "STEER",
-    "Transform", "VLAN_ROWS",
+    "ADDRESSES", "AGE_CYCLES", "BLOCKS", "CARD", "CHUNKS_PER_PAGE_MAX", "COMPLETION",
+    "COMPLETION_BYTES", "CONSUMER_BITS", "COUNTERS", "COUNTER_ROWS", "EXTENSION",
+    "EXTENSION_BYTES", "ID_VALUE", "INDIRECTION_ROWS", "KEY_WORDS", "L3", "L4", "LINE_BYTES",
+    "MIRROR", "MIRROR_BYTES", "MODERATION_CYCLES", "PAGE_ID_BITS", "PAUSE_UNIT", "POOL",
+    "POOLS_MAX", "QUEUE", "QUEUES_MAX", "QUEUE_COUNTERS", "QUEUE_COUNTER_ROWS", "QUEUE_DROPS",
+    "REGION", "REGION_SLOTS_MAX", "RETURN_LINE", "RETURN_LOG2_MAX", "RETURN_LOG2_MIN",
+    "RETURN_WINDOW", "RETURN_WINDOW_BYTES", "RING_LOG2_MAX", "RING_LOG2_MIN", "RULE", "RULES",
+    "RULE_WORDS", "SIZES", "STATS", "STEER", "TOKEN", "USER", "VERSION_MAJOR", "VERSION_MINOR",
+    "VLAN_ROWS", "WINDOW_ADDRESS_BITS", "Access", "Block", "ClockCommand", "Counter",
+    "DropCause", "Event", "Fault", "Field", "HashType", "Layout", "Policy", "Register",
+    "SteeringMode", "Transform",
 ]
 
 ID_VALUE = 0x50475247
@@ -61,6 +62,13 @@ MODERATION_CYCLES = 128
 RING_LOG2_MIN = 6
 RING_LOG2_MAX = 16
 WINDOW_ADDRESS_BITS = 20
+MIRROR_BYTES = 8
+RETURN_LINE = 16
+"""Tokens that the card fetches at once: 64 bytes."""
+RETURN_LOG2_MIN = 4
+RETURN_LOG2_MAX = 16
+AGE_CYCLES = 1024
+"""Card clock cycles in the unit of ages."""
 RETURN_WINDOW = 0x800
 """Where the return window starts in a queue's user page."""
 RETURN_WINDOW_BYTES = 0x800
@@ -199,6 +207,8 @@ class Fault(enum.IntEnum):
     REGISTER_VALUE = 8
     DATA_WRITE = 9
     COMPLETION_WRITE = 10
+    RETURN_READ = 11
+    MIRROR_WRITE = 12
 
 
 class Event(enum.IntEnum):
@@ -238,6 +248,9 @@ _FAULT_DOC = {
     Fault.REGISTER_VALUE: "value out of range, or a command at the wrong time; ignored",
     Fault.DATA_WRITE: "write burst of frame data answered with an error",
     Fault.COMPLETION_WRITE: "write burst of completions answered with an error",
+    Fault.RETURN_READ: "read burst of returned tokens answered with an error: the tokens in its "
+                       "bad beats are lost",
+    Fault.MIRROR_WRITE: "write of mirrored counts answered with an error",
 }
 
 
@@ -400,6 +413,14 @@ EXTENSION = Layout(
     Field("mark", 16, "of the flow rule that the frame met; 0 if none"),
 )
 
+MIRROR = Layout(
+    "MIRROR",
+    "What the card writes to a pool's mirror, in one piece; a return ring's has its consumer index "
+    "in place of ``free``, and nothing else.",
+    Field("free", 17, "pages on the ring"), Field("_pad0", 15),
+    Field("outstanding", 17, "pages that only the host holds"), Field("_pad1", 15),
+)
+
 _INDEX = Field("index", CONSUMER_BITS, "completions consumed so far, modulo 2**17")
 
 
@@ -538,7 +559,8 @@ CARD = Block("CARD", "Card-wide, privileged.", 0x0000, 0x1000, "", False, (
     Register("EVENTS", 0x30, Access.W1C, "Events since cleared.",
              Field("low_water", 1, "a pool fell to its low-water mark"),
              Field("fault", 1, "a fault counter moved"),
-             Field("write_error", 1, "a write was answered with an error")),
+             Field("write_error", 1, "a write, or a read of returned tokens, was answered with an "
+                   "error")),
     Register("EVENT_ENABLE", 0x34, Access.RW, "Which events raise the last interrupt.",
              Field("low_water", 1), Field("fault", 1), Field("write_error", 1)),
     _ro("LOW_WATER_0", 0x38, "Pools 0 to 31 that are low now, a bit each."),
@@ -555,7 +577,12 @@ CARD = Block("CARD", "Card-wide, privileged.", 0x0000, 0x1000, "", False, (
     _ro("CLOCK_LOW", 0x60, "The time when it was last captured: nanoseconds, lower half."),
     _ro("CLOCK_HIGH", 0x64, "The time when it was last captured, upper half."),
     _ro("CAP_FEATURES", 0x90, "What the card has.",
-        Field("header_split", 1, "queues can have headers and payload apart")),
+        Field("header_split", 1, "queues can have headers and payload apart"),
+        Field("pull_returns", 1, "queues can have return rings"),
+        Field("pool_watch", 1, "pools can have mirrors, and name the oldest page")),
+    Register("MIRROR_TIMER", 0x9C, Access.RW, "How often counts are written to host memory.",
+             Field("cycles", 16, "least card clock cycles from one write to the next; less than 16 "
+                   "counts as 16", 256)),
     Register("PAUSE", 0x80, Access.RW, "What raises pause_req.",
              Field("fifo", 1, "the packet FIFO is full as PAUSE_FIFO says"),
              Field("pools", 1, "a running pool is low", 1),
@@ -599,6 +626,21 @@ POOL = Block("POOL", "A recycle ring and its regions, privileged.", 0x1000, 0x40
     _ro("OUTSTANDING", 0x1C, "Pages that only the host holds.", Field("pages", 17)),
     _ro("PEAK", 0x20, "Most pages off the ring at one time since the pool was enabled.",
         Field("pages", 17)),
+    Register("MIRROR_LOW", 0x24, Access.RW, "Where to write FREE and OUTSTANDING whenever they "
+             "change: see MIRROR. This and MIRROR_HIGH can be set only while the pool is drained "
+             "(else REGISTER_VALUE); nothing is written while it is.",
+             Field("enable", 1, "write them; only on a card with CAP_FEATURES.pool_watch (else "
+                   "REGISTER_VALUE)"),
+             Field("_zero", 2, "the address is 8-byte aligned"),
+             Field("address", 29, "bits 31:3 of the DMA address")),
+    Register("MIRROR_HIGH", 0x28, Access.RW, "DMA address of the mirror, upper half.",
+             Field("address", 32)),
+    _ro("OLDEST", 0x2C, "The page that only the host has had for longest. As the card found it "
+        "when it last went over all pages: at most 2 x pools x (pages + 8) cycles ago.",
+        Field("page", PAGE_ID_BITS), Field("queue", 6, "the queue that holds it"),
+        Field("valid", 1, "there is one")),
+    _ro("OLDEST_AGE", 0x30, "How long it has had that page, when the card found it.",
+        Field("time", 32, "in units of 1024 card clock cycles")),
 ))
 
 QUEUE = Block("QUEUE", "A receive queue, privileged.", 0x2000, 0x2000, "queues", False, (
@@ -648,6 +690,21 @@ QUEUE = Block("QUEUE", "A receive queue, privileged.", 0x2000, 0x2000, "queues",
                    "before it")),
     Register("FORCE", 0x2C, Access.WO, "Writing 1 fires the interrupt now if it is armed, else as "
              "soon as it is armed.", Field("force", 1)),
+    Register("RETURN_LOW", 0x40, Access.RW, "DMA address of the return ring: tokens that the card "
+             "fetches by itself. RETURN_LOW, _HIGH and _SIZE can be set only while the queue is "
+             "drained (else REGISTER_VALUE).",
+             Field("_zero", 12, "the ring is 4 KiB aligned"), Field("address", 20, "bits 31:12")),
+    Register("RETURN_HIGH", 0x44, Access.RW, "DMA address of the return ring, upper half.",
+             Field("address", 32)),
+    Register("RETURN_SIZE", 0x48, Access.RW, "The return ring; another size is refused "
+             "(REGISTER_VALUE).",
+             Field("log2", 5, "tokens in it, as a power of two: 4 (16) to 16 (65536); 0: no ring, "
+                   "and the only choice on a card without CAP_FEATURES.pull_returns"),
+             Field("_pad0", 3),
+             Field("mirror", 1, "write RETURN_CONSUMED, as 8 bytes, to the address right behind "
+                   "the ring whenever it has changed")),
+    _ro("RETURN_CONSUMED", 0x4C, "Tokens taken from the return ring, modulo 2**17. Runs on when "
+        "the queue is drained and enabled again.", Field("index", CONSUMER_BITS)),
 ))
 
 USER = Block("USER", "A receive queue, the part that an untrusted process may map. From "
@@ -656,6 +713,10 @@ USER = Block("USER", "A receive queue, the part that an untrusted process may ma
     Register("CONSUMED", 0x00, Access.WO, "Tells the card how far the host has read.", _INDEX),
     Register("ARM", 0x04, Access.WO, "As CONSUMED, and arms the interrupt: it fires once, for "
              "completions past index, those that are visible already among them.", _INDEX),
+    Register("RETURN_PRODUCED", 0x10, Access.WO, "Doorbell of the return ring: tokens up to index "
+             "are in it. Refused (REGISTER_VALUE) if the queue is disabled or has no return ring, "
+             "or if the index goes back or is more than the ring ahead of RETURN_CONSUMED.",
+             Field("index", CONSUMER_BITS, "tokens put in the ring so far, modulo 2**17")),
     *_halves(0x20, QUEUE_COUNTERS),
 ))
 

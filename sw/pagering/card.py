@@ -22,6 +22,7 @@ from pagering.page_pool_params import PagePoolParams
 from pagering.polling import wait_until
 from pagering.providers import MemoryProvider, TransportProvider
 from pagering.registers import RegisterMap
+from pagering.returns import ReturnWay
 from pagering.rss import Rss
 from pagering.rx_queue import RxQueue
 from pagering.statistics import link_statistics, queue_statistics, rmon_statistics
@@ -181,7 +182,7 @@ class Card:
 
     def add_pool(self, pages: int | None = None, *, policy: abi.Policy = abi.Policy.FIFO,
                  limit: int | None = None, low_water: tuple[int, int] | None = None,
-                 provider: MemoryProvider | None = None) -> CardPool:
+                 provider: MemoryProvider | None = None, mirror: bool = False) -> CardPool:
         """Open a pool and register its memory.
 
         Parameters
@@ -197,6 +198,8 @@ class Card:
             and a quarter of the pages if left out.
         provider
             Where memory comes from; the transport if left out.
+        mirror
+            Whether the card writes the pool's counts to host memory when they change.
 
         Raises
         ------
@@ -215,7 +218,7 @@ class Card:
         order = (caps.page_bytes // 4096).bit_length() - 1
         page_pool = PagePool(PagePoolParams(order=order),
                              provider or TransportProvider(self.transport))
-        pool = CardPool(self, index, page_pool, pages, policy, limit, low_water)
+        pool = CardPool(self, index, page_pool, pages, policy, limit, low_water, mirror)
         self._pools[index] = pool
         return pool
 
@@ -238,7 +241,8 @@ class Card:
 
     def add_queue(self, pool: CardPool, ring_entries: int = 1024, *, quota: int | None = None,
                   index: int | None = None, extended: bool = False,
-                  split: HeaderSplit | None = None, hold: bool = False) -> RxQueue:
+                  split: HeaderSplit | None = None, hold: bool = False,
+                  returns: ReturnWay | str = ReturnWay.PUSH) -> RxQueue:
         """Open a receive queue that draws from ``pool``.
 
         Parameters
@@ -259,6 +263,9 @@ class Card:
         hold
             Whether a frame that finds no memory waits, and all frames behind it, whatever their
             queue. Else it is dropped.
+        returns
+            Which way memory goes back: "push", a register write for each token; "pull", through a
+            ring in host memory that the card reads; "auto", whichever is better for a burst.
 
         Raises
         ------
@@ -285,9 +292,22 @@ class Card:
         elif self._queue_number(index) in self._queues:
             raise CardError(f"queue {index} is open already; close it first or take another")
         queue = RxQueue(self, index, pool, ring_entries, quota, extended or split is not None,
-                        split, hold)
+                        split, hold, returns)
         self._queues[index] = queue
         return queue
+
+    def set_mirror_period(self, cycles: int) -> None:
+        """Let at least so many clock cycles pass from one write of counts to the next.
+
+        Raises
+        ------
+        ValueError
+            If it is not 16 to 65535.
+
+        """
+        if not 16 <= cycles < 1 << 16:
+            raise ValueError(f"counts are written every 16 to 65535 cycles, not {cycles}")
+        self.registers.card.MIRROR_TIMER.write(cycles=cycles)
 
     def take_slot(self) -> int:
         """Return a free region slot, for a pool."""

@@ -16,6 +16,7 @@ from pagering.page_pool import PagePool
 from pagering.page_pool_page import Page, PageRegion
 from pagering.page_pool_stats import PagePoolStats
 from pagering.polling import wait_until
+from pagering.pool_watch import OldestPage, PoolMirror, read_oldest
 
 if TYPE_CHECKING:
     from pagering.card import Card
@@ -44,6 +45,8 @@ class CardPool:
         Most pages off the ring; None for no limit.
     low_water
         Numbers of free pages (enter, exit) between which the pool is low.
+    mirror
+        Whether the card writes the counts to host memory when they change.
 
     Raises
     ------
@@ -55,7 +58,8 @@ class CardPool:
     """
 
     def __init__(self, card: Card, index: int, page_pool: PagePool, pages: int,
-                 policy: abi.Policy, limit: int | None, low_water: tuple[int, int]) -> None:
+                 policy: abi.Policy, limit: int | None, low_water: tuple[int, int],
+                 mirror: bool = False) -> None:
         self.index = index
         self.page_pool = page_pool
         self.closed = False
@@ -68,6 +72,7 @@ class CardPool:
         self._regions: dict[int, PageRegion] = {}
         self._pages: dict[int, Page] = {}
         self._served = self._noted_returned = 0
+        self._mirror = PoolMirror(card.transport, self._registers) if mirror else None
         try:
             self._set_limits(limit, low_water)
             while self.registered_by_host < pages:
@@ -139,6 +144,25 @@ class CardPool:
     def outstanding(self) -> int:
         """Pages that only the host holds."""
         return self._registers.OUTSTANDING.get()
+
+    @property
+    def free_cached(self) -> int:
+        """As :attr:`free`, from host memory if the pool has a mirror: no register is read."""
+        return self.free if self._mirror is None else self._mirror.counts()["free"]
+
+    @property
+    def outstanding_cached(self) -> int:
+        """As :attr:`outstanding`, from host memory if the pool has a mirror."""
+        return (self.outstanding if self._mirror is None
+                else self._mirror.counts()["outstanding"])
+
+    def oldest(self) -> OldestPage | None:
+        """Return the page that the host has had for longest, or None: what a leak is called.
+
+        The card goes over its pages all the time; what it tells may be as old as two rounds, see
+        the register OLDEST.
+        """
+        return read_oldest(self._registers)
 
     @property
     def peak(self) -> int:
@@ -244,6 +268,9 @@ class CardPool:
             self.page_pool.put_region(region)
             self._card.give_slot(slot)
         self._regions, self._pages = {}, {}
+        if self._mirror is not None:
+            self._mirror.free(self._registers)
+            self._mirror = None
         try:
             self.page_pool.destroy()
         except PoolError as error:

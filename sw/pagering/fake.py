@@ -90,16 +90,19 @@ class FakeCard:
         cause = self.state.frame(bytes(frame), bad, malformed, overflow)
         if not self.defer_completions:
             self.release_completions()
+        self._registers.mirror()
         return cause
 
     def release_completions(self, count: int | None = None) -> int:
         """Make the oldest ``count`` (all if None) completions visible; return how many wait."""
         self.state.show(len(self.state.pending) if count is None else count)
+        self._registers.mirror()
         return len(self.state.pending)
 
     def advance(self, cycles: int) -> None:
-        """Let so many cycles of the card's clock pass."""
+        """Let so many cycles of the card's clock pass; pages that are with the host grow older."""
         self.state.advance(cycles)
+        self.state.pages.cycles += cycles
 
     def check_guards(self) -> None:
         """Check that no byte outside an allocation was written by host or card.
@@ -116,6 +119,11 @@ class FakeCard:
     def stray_writes(self) -> list[tuple[int, int]]:
         """(address, bytes) of the card's writes that met no mapped memory."""
         return self._memory.stray_writes
+
+    @property
+    def stray_reads(self) -> list[tuple[int, int]]:
+        """(address, bytes) of the card's reads that met no mapped memory."""
+        return self._memory.stray_reads
 
     @property
     def mapped_bytes(self) -> int:
@@ -152,6 +160,7 @@ class FakeCard:
         self._registers.write(offset, value)
         if not self.defer_completions:
             self.release_completions()  # of a frame that had waited for this
+        self._registers.mirror()
 
     def write_tokens(self, offset: int, tokens: Sequence[int]) -> None:
         """Store tokens to successive words of one return window.

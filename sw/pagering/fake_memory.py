@@ -62,6 +62,8 @@ class HostMemory:
         self._blocks: list[FakeMemory] = []
         self.stray_writes: list[tuple[int, int]] = []
         """(address, bytes) of each write that met no mapped memory."""
+        self.stray_reads: list[tuple[int, int]] = []
+        """Likewise of each read."""
 
     def allocate(self, size: int, align: int) -> FakeMemory:
         """Return ``size`` zeroed bytes at a multiple of ``align``.
@@ -94,6 +96,16 @@ class HostMemory:
         start = address - block.address
         block.view[start:start + len(data)] = data
         return True
+
+    def read(self, address: int, size: int) -> bytes | None:
+        """Read as the card does; return None if the bus answered with an error."""
+        at = bisect.bisect_right(self._starts, address) - 1
+        block = self._blocks[at] if at >= 0 else None
+        if block is None or not block.mapped or address + size > block.address + block.size:
+            self.stray_reads.append((address, size))
+            return None
+        start = address - block.address
+        return bytes(block.view[start:start + size])
 
     def check_guards(self) -> None:
         """Check the bytes around every allocation.

@@ -43,6 +43,13 @@ class PageState:
     """Chunks given to frames whose completion is not visible yet, a bit each."""
     outstanding: int = 0
     """Chunks that the host holds, a bit each."""
+    since: int | None = None
+    """Cycle from which on only the host has had the page, if it has."""
+
+    @property
+    def out(self) -> bool:
+        """Whether only the host has it."""
+        return bool(self.outstanding) and not self.open and not self.filling
 
 
 @dataclass
@@ -100,6 +107,8 @@ class FakePages:
         self.page_bytes = page_bytes
         self.recycled = 0
         """Pages put back on a ring."""
+        self.cycles = 0
+        """Time, for the age of pages; it stands still by itself."""
         self._low_water_event = low_water_event
 
     def remember(self, before: FakePages) -> None:
@@ -174,6 +183,7 @@ class FakePages:
         state = self.pages[named["page"]]
         state.filling &= ~bits
         state.outstanding |= bits
+        self._recycle(named["page"])
         self.pools[self.pool_of(named["page"])].under_way -= 1
 
     def give_back(self, token: int, queue: int) -> Fault | None:
@@ -208,8 +218,7 @@ class FakePages:
     def outstanding_of(self, index: int) -> int:
         """Count the pages of a pool that only the host holds."""
         return sum(1 for page, state in enumerate(self.pages)
-                   if state.outstanding and not state.open and not state.filling
-                   and self.pool_of(page) == index)
+                   if state.out and self.pool_of(page) == index)
 
     def watch(self, index: int) -> None:
         """Bring a pool's low-water state up to date."""
@@ -220,8 +229,21 @@ class FakePages:
         if pool.low and not was:
             self._low_water_event()
 
+    def oldest_of(self, index: int) -> tuple[int, PageState] | None:
+        """Return the page that the host has had for longest, of several the first, and its state.
+
+        None if it has none.
+        """
+        found = [(page, state) for page, state in enumerate(self.pages)
+                 if state.out and self.pool_of(page) == index]
+        return min(found, key=lambda item: item[1].since or 0, default=None)
+
     def _recycle(self, page: int) -> None:
         state = self.pages[page]
+        if not state.out:
+            state.since = None
+        elif state.since is None:
+            state.since = self.cycles
         if state.open or state.filling or state.outstanding or state.on_ring:
             return
         state.on_ring = True

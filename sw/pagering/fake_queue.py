@@ -57,6 +57,8 @@ class FakeQueue:
     produced: int = 0
     """Completions visible to the host, modulo 2**17."""
     consumed: int = 0
+    returned: int = 0
+    """Tokens taken from the return ring, modulo 2**17."""
     interrupt: FakeInterrupt = field(default_factory=FakeInterrupt)
     open_pages: dict[Side, OpenPage] = field(default_factory=dict)
 

@@ -344,7 +344,8 @@ class FakeReceiver:
         """Count a fault."""
         self.counters[f"FAULT_{fault.name}"] += 1
         self.event(Event.FAULT)
-        if fault in (Fault.DATA_WRITE, Fault.COMPLETION_WRITE):
+        if fault in (Fault.DATA_WRITE, Fault.COMPLETION_WRITE, Fault.RETURN_READ,
+                     Fault.MIRROR_WRITE):
             self.event(Event.WRITE_ERROR)
 
     def event(self, event: Event) -> None:

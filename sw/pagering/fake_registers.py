@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pagering import abi
-from pagering.abi import Access, ClockCommand, Fault, Policy, SteeringMode
+from pagering.abi import Access, ClockCommand, Fault, SteeringMode
 from pagering.capabilities import Capabilities
 from pagering.errors import CardError
 from pagering.fake_memory import HostMemory
-from pagering.fake_pool import Slot
-from pagering.fake_queue import Side
-from pagering.fake_receive import FakeReceiver
+from pagering.fake_pool_registers import FakePoolRegisters
+from pagering.fake_return_ring import FakeReturnRing
 
 __all__ = ["FakeRegisters"]
 
 _HIGH = "_HIGH"
 
 
-class FakeRegisters:
+class FakeRegisters(FakePoolRegisters):
     """Registers, and through ``state`` the card behind them.
 
     Parameters
@@ -36,17 +35,13 @@ class FakeRegisters:
 
     def __init__(self, config: Capabilities, memory: HostMemory, load_polls: int,
                  reset_polls: int) -> None:
-        self.config = config
-        self._memory = memory
-        self._load_polls = load_polls
+        super().__init__(config, memory, load_polls)
         self._reset_polls = reset_polls
         self._resetting = 0
         self._decode = {block.address(register.name, index): (block, index, register)
                         for block in abi.BLOCKS
                         for index in range(getattr(config, block.count) if block.count else 1)
                         for register in block}
-        self.state = FakeReceiver(config, memory)
-        self._plain: dict[tuple[str, str, int], dict[str, int]] = {}
 
     def read(self, offset: int) -> int:
         """Read a register.
@@ -96,14 +91,6 @@ class FakeRegisters:
 
     # Registers: each _read_ returns the fields, each _write_ whether the value was acceptable
 
-    def _clear(self) -> None:
-        self.state = FakeReceiver(self.config, self._memory, self.state)
-        self._plain = {}
-
-    def _stored(self, block: abi.Block, name: str, index: int = 0) -> dict[str, int]:
-        reset = block[name].unpack(block[name].reset)
-        return self._plain.get((block.name, name, index), reset)
-
     def _read_card(self, name: str, index: int) -> dict[str, int]:
         config, state = self.config, self.state
         match name:
@@ -117,7 +104,7 @@ class FakeRegisters:
             case "CAP_LIMITS":
                 return {"frame_bytes": config.frame_bytes, "burst_bytes": config.burst_bytes}
             case "CAP_FEATURES":
-                return {"header_split": 1}
+                return {"header_split": 1, "pull_returns": 1, "pool_watch": 1}
             case "CAP_CLOCK":
                 return {"khz": config.clock_khz}
             case "CLOCK_LOW" | "CLOCK_HIGH":
@@ -181,76 +168,6 @@ class FakeRegisters:
         self._plain["CARD", name, 0] = fields
         return True
 
-    def _read_region(self, name: str, index: int) -> dict[str, int]:
-        row = self.state.pages.slots[index]
-        if row.loading:
-            row.reads_left -= 1
-            if row.reads_left < 0:
-                self.state.pages.load(index)
-        return {"valid": int(row.valid), "loading": int(row.loading), "pool": row.pool,
-                "address": row.address >> 12 & 0xFFFFF}
-
-    def _write_region(self, name: str, index: int, fields: dict[str, int]) -> bool:
-        high = self._stored(abi.CARD, "REGION_HIGH")["address"]
-        address = high << 32 | fields["address"] << 12
-        row = self.state.pages.slots[index]
-        if (not fields["valid"] or row.valid or row.loading
-                or fields["pool"] >= self.config.pools):
-            self.state.fault(Fault.REGION_REFUSED)
-        elif address % self.config.region_bytes:
-            self.state.fault(Fault.REGION_ALIGNMENT)
-        else:
-            self.state.pages.slots[index] = Slot(False, True, fields["pool"], address,
-                                                 self._load_polls)
-            if not self._load_polls:
-                self.state.pages.load(index)
-        return True
-
-    def _read_pool(self, name: str, index: int) -> dict[str, int]:
-        pages = self.state.pages
-        pool = pages.pools[index]
-        match name:
-            case "CONTROL":
-                return {"enable": int(pool.enabled), "policy": pool.policy}
-            case "STATUS":
-                return {"drained": int(pool.drained), "low_water": int(pool.low)}
-            case "LOW_WATER":
-                return {"enter": pool.low_enter, "exit": pool.low_exit}
-        return {"pages": {"LIMIT": pool.limit, "REGISTERED": pool.registered,
-                          "FREE": len(pool.ring), "PEAK": pool.peak,
-                          "OUTSTANDING": pages.outstanding_of(index)}[name]}
-
-    def _write_pool(self, name: str, index: int, fields: dict[str, int]) -> bool:
-        pages = self.state.pages
-        pool = pages.pools[index]
-        match name:
-            case "CONTROL":
-                enable = bool(fields["enable"])
-                if enable and not pool.enabled and not pool.drained:
-                    return False
-                if enable and not pool.enabled:
-                    pool.peak = pool.off_ring
-                pool.enabled, pool.policy = enable, Policy(fields["policy"])
-                if not enable:
-                    for queue in self.state.queues:
-                        mine = {Side.PAYLOAD: queue.pool, Side.HEADERS: queue.header_pool}
-                        self.state.close_open_pages(
-                            queue, [side for side in Side if mine[side] == index])
-            case "LIMIT":
-                pool.limit = fields["pages"]
-            case "LOW_WATER":
-                pool.low_enter, pool.low_exit = fields["enter"], fields["exit"]
-            case "RETIRE":
-                if fields["retire"] and not pool.drained:
-                    return False
-                if fields["retire"]:
-                    for slot, row in enumerate(pages.slots):
-                        if row.loading and row.pool == index:
-                            pages.load(slot)  # one command after the other
-                    pages.retire(index)
-        pages.watch(index)
-        return True
-
     def _read_queue(self, name: str, index: int) -> dict[str, int]:
         queue = self.state.queues[index]
         match name:
@@ -263,6 +180,8 @@ class FakeRegisters:
                 return {"pages": self.state.pages.held[index]}
             case "PRODUCED":
                 return {"index": queue.produced}
+            case "RETURN_CONSUMED":
+                return {"index": queue.returned}
         return self._stored(abi.QUEUE, name, index)
 
     def _write_queue(self, name: str, index: int, fields: dict[str, int]) -> bool:
@@ -286,7 +205,8 @@ class FakeRegisters:
                 queue.enabled = False
                 self.state.close_open_pages(queue)
             return True
-        elif not queue.drained:
+        elif not queue.drained or (name == "RETURN_SIZE" and fields["log2"] and not (
+                abi.RETURN_LOG2_MIN <= fields["log2"] <= abi.RETURN_LOG2_MAX)):
             return False
         # Pool and ring are looked at when the queue is enabled.
         self._plain["QUEUE", name, index] = fields
@@ -320,6 +240,8 @@ class FakeRegisters:
         return _half(self.state.statistics.card, name)
 
     def _write_user(self, name: str, index: int, fields: dict[str, int]) -> bool:
+        if name == "RETURN_PRODUCED":
+            return self._fetch(index, fields["index"])
         if name == "ARM":
             self.state.arm(index, fields["index"])
         else:
@@ -331,6 +253,18 @@ class FakeRegisters:
 
     def _write_steer(self, name: str, index: int, fields: dict[str, int]) -> bool:
         return self.state.steering.write(name, fields)
+
+    def _fetch(self, index: int, produced: int) -> bool:
+        queue, size = self.state.queues[index], self._stored(abi.QUEUE, "RETURN_SIZE", index)
+        low = self._stored(abi.QUEUE, "RETURN_LOW", index)["address"]
+        high = self._stored(abi.QUEUE, "RETURN_HIGH", index)["address"]
+        ring = FakeReturnRing(high << 32 | low << 12, size["log2"], bool(size["mirror"]))
+        if not queue.enabled or not ring.fetch(
+                queue.returned, produced, self._memory,
+                lambda token: self.state.give_back(index, token), self.state.fault):
+            return False
+        queue.returned = produced
+        return True
 
     def _deaf(self, offset: int) -> bool:
         """Return whether a reset is under way and ``offset`` is not in the card's own block."""

@@ -123,6 +123,13 @@
 #define PAGERING_CARD_CAP_FEATURES                        0x90u
 #define PAGERING_CARD_CAP_FEATURES_HEADER_SPLIT_SHIFT     0
 #define PAGERING_CARD_CAP_FEATURES_HEADER_SPLIT_MASK      0x1u
+#define PAGERING_CARD_CAP_FEATURES_PULL_RETURNS_SHIFT     1
+#define PAGERING_CARD_CAP_FEATURES_PULL_RETURNS_MASK      0x2u
+#define PAGERING_CARD_CAP_FEATURES_POOL_WATCH_SHIFT       2
+#define PAGERING_CARD_CAP_FEATURES_POOL_WATCH_MASK        0x4u
+#define PAGERING_CARD_MIRROR_TIMER                        0x9cu
+#define PAGERING_CARD_MIRROR_TIMER_CYCLES_SHIFT           0
+#define PAGERING_CARD_MIRROR_TIMER_CYCLES_MASK            0xffffu
 #define PAGERING_CARD_PAUSE                               0x80u
 #define PAGERING_CARD_PAUSE_FIFO_SHIFT                    0
 #define PAGERING_CARD_PAUSE_FIFO_MASK                     0x1u
@@ -197,6 +204,22 @@
 #define PAGERING_POOL_PEAK                                0x20u
 #define PAGERING_POOL_PEAK_PAGES_SHIFT                    0
 #define PAGERING_POOL_PEAK_PAGES_MASK                     0x1ffffu
+#define PAGERING_POOL_MIRROR_LOW                          0x24u
+#define PAGERING_POOL_MIRROR_LOW_ENABLE_SHIFT             0
+#define PAGERING_POOL_MIRROR_LOW_ENABLE_MASK              0x1u
+#define PAGERING_POOL_MIRROR_LOW_ADDRESS_SHIFT            3
+#define PAGERING_POOL_MIRROR_LOW_ADDRESS_MASK             0xfffffff8u
+#define PAGERING_POOL_MIRROR_HIGH                         0x28u
+#define PAGERING_POOL_OLDEST                              0x2cu
+#define PAGERING_POOL_OLDEST_PAGE_SHIFT                   0
+#define PAGERING_POOL_OLDEST_PAGE_MASK                    0xffffu
+#define PAGERING_POOL_OLDEST_QUEUE_SHIFT                  16
+#define PAGERING_POOL_OLDEST_QUEUE_MASK                   0x3f0000u
+#define PAGERING_POOL_OLDEST_VALID_SHIFT                  22
+#define PAGERING_POOL_OLDEST_VALID_MASK                   0x400000u
+#define PAGERING_POOL_OLDEST_AGE                          0x30u
+#define PAGERING_POOL_OLDEST_AGE_TIME_SHIFT               0
+#define PAGERING_POOL_OLDEST_AGE_TIME_MASK                0xffffffffu
 
 /* QUEUE: A receive queue, privileged. */
 #define PAGERING_QUEUE_BASE                               0x2000u
@@ -252,6 +275,18 @@
 #define PAGERING_QUEUE_FORCE                              0x2cu
 #define PAGERING_QUEUE_FORCE_FORCE_SHIFT                  0
 #define PAGERING_QUEUE_FORCE_FORCE_MASK                   0x1u
+#define PAGERING_QUEUE_RETURN_LOW                         0x40u
+#define PAGERING_QUEUE_RETURN_LOW_ADDRESS_SHIFT           12
+#define PAGERING_QUEUE_RETURN_LOW_ADDRESS_MASK            0xfffff000u
+#define PAGERING_QUEUE_RETURN_HIGH                        0x44u
+#define PAGERING_QUEUE_RETURN_SIZE                        0x48u
+#define PAGERING_QUEUE_RETURN_SIZE_LOG2_SHIFT             0
+#define PAGERING_QUEUE_RETURN_SIZE_LOG2_MASK              0x1fu
+#define PAGERING_QUEUE_RETURN_SIZE_MIRROR_SHIFT           8
+#define PAGERING_QUEUE_RETURN_SIZE_MIRROR_MASK            0x100u
+#define PAGERING_QUEUE_RETURN_CONSUMED                    0x4cu
+#define PAGERING_QUEUE_RETURN_CONSUMED_INDEX_SHIFT        0
+#define PAGERING_QUEUE_RETURN_CONSUMED_INDEX_MASK         0x1ffffu
 
 /* USER: A receive queue, the part that an untrusted process may map. From RETURN_WINDOW to the end of the page every aligned 32-bit write is one returned token. */
 #define PAGERING_USER_BASE                                0x3000u
@@ -263,6 +298,9 @@
 #define PAGERING_USER_ARM                                 0x4u
 #define PAGERING_USER_ARM_INDEX_SHIFT                     0
 #define PAGERING_USER_ARM_INDEX_MASK                      0x1ffffu
+#define PAGERING_USER_RETURN_PRODUCED                     0x10u
+#define PAGERING_USER_RETURN_PRODUCED_INDEX_SHIFT         0
+#define PAGERING_USER_RETURN_PRODUCED_INDEX_MASK          0x1ffffu
 #define PAGERING_USER_RX_PACKETS                          0x20u
 #define PAGERING_USER_RX_PACKETS_HIGH                     0x24u
 #define PAGERING_USER_RX_BYTES                            0x28u
@@ -379,6 +417,10 @@
 #define PAGERING_STATS_FAULT_DATA_WRITE_HIGH              0xccu
 #define PAGERING_STATS_FAULT_COMPLETION_WRITE             0xd0u
 #define PAGERING_STATS_FAULT_COMPLETION_WRITE_HIGH        0xd4u
+#define PAGERING_STATS_FAULT_RETURN_READ                  0xd8u
+#define PAGERING_STATS_FAULT_RETURN_READ_HIGH             0xdcu
+#define PAGERING_STATS_FAULT_MIRROR_WRITE                 0xe0u
+#define PAGERING_STATS_FAULT_MIRROR_WRITE_HIGH            0xe4u
 #define PAGERING_STATS_DROP_BAD_FRAME                     0x100u
 #define PAGERING_STATS_DROP_BAD_FRAME_HIGH                0x104u
 #define PAGERING_STATS_DROP_RUNT                          0x108u
@@ -572,6 +614,14 @@
 #define PAGERING_RULE_MATCH_VLAN_SHIFT                    31
 #define PAGERING_RULE_MATCH_VLAN_MASK                     0x80000000u
 
+/* MIRROR */
+#define PAGERING_MIRROR_FREE_WORD                         0
+#define PAGERING_MIRROR_FREE_SHIFT                        0
+#define PAGERING_MIRROR_FREE_MASK                         0x1ffffu
+#define PAGERING_MIRROR_OUTSTANDING_WORD                  1
+#define PAGERING_MIRROR_OUTSTANDING_SHIFT                 0
+#define PAGERING_MIRROR_OUTSTANDING_MASK                  0x1ffffu
+
 /* Steering mode: STEERING.mode */
 #define PAGERING_STEERING_MODE_FIXED                      0
 #define PAGERING_STEERING_MODE_ROUND_ROBIN                1
@@ -644,5 +694,7 @@
 #define PAGERING_FAULT_REGISTER_VALUE                     8
 #define PAGERING_FAULT_DATA_WRITE                         9
 #define PAGERING_FAULT_COMPLETION_WRITE                   10
+#define PAGERING_FAULT_RETURN_READ                        11
+#define PAGERING_FAULT_MIRROR_WRITE                       12
 
 #endif

@@ -18,7 +18,7 @@ __all__ = ["HEADER", "MARKDOWN", "c_header", "markdown"]
 MARKDOWN = Path(__file__).parent / "registers.md"
 HEADER = Path(__file__).parent / "pagering.h"
 
-_RECORDS = (abi.TOKEN, abi.COMPLETION, abi.EXTENSION, abi.RULE)
+_RECORDS = (abi.TOKEN, abi.COMPLETION, abi.EXTENSION, abi.RULE, abi.MIRROR)
 _ENUMS: tuple[tuple[type[enum.IntEnum], str], ...] = (
     (abi.SteeringMode, "STEERING.mode"), (abi.Policy, "POOL.CONTROL.policy"),
     (abi.L3, "COMPLETION.l3"), (abi.L4, "COMPLETION.l4"),

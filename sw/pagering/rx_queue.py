@@ -33,10 +33,10 @@ from pagering.records import (
     SPLIT,
     START,
     VLAN,
-    WINDOW_WORDS,
     WRITE_ERROR,
     merge,
 )
+from pagering.returns import ReturnPath, ReturnWay
 from pagering.statistics import queue_statistics
 
 if TYPE_CHECKING:
@@ -81,9 +81,13 @@ class RxQueue(Moderated):
         Where headers go, if they go apart.
     hold
         Whether a frame that finds no memory waits.
+    returns
+        Which way tokens go back.
 
     Raises
     ------
+    ValueError
+        If there is no such way.
     CardError
         If the card refuses to enable the queue.
 
@@ -91,7 +95,7 @@ class RxQueue(Moderated):
 
     def __init__(self, card: Card, index: int, pool: CardPool, ring_entries: int,
                  quota: int | None, extended: bool = False, split: HeaderSplit | None = None,
-                 hold: bool = False) -> None:
+                 hold: bool = False, returns: ReturnWay | str = ReturnWay.PUSH) -> None:
         self.index = index
         self.pool = pool
         self.pools = (pool, split.pool) if split else (pool,)
@@ -103,8 +107,6 @@ class RxQueue(Moderated):
         self._card = card
         self._registers = card.registers.queue(index)
         self._user = card.registers.user(index)
-        self._window = card.registers.return_window(index)
-        self._window_at = 0
         self._log2 = ring_entries.bit_length() - 1
         self._chunks, self._chunk_bytes = card.capabilities.chunks, card.capabilities.chunk_bytes
         self._head = self._told = 0
@@ -112,6 +114,9 @@ class RxQueue(Moderated):
         self._stride = self._lead + abi.COMPLETION_BYTES
         self._partial: list[tuple[int, Piece, int, int, int, More | None]] = []
         self._bursts: set[Burst] = set()
+        # As many tokens as completions: the ring has always room for what was received.
+        self.returns = ReturnPath(card, index, returns, ring_entries)
+        """Which way tokens go back."""
         self._memory = card.transport.allocate(ring_entries * self._stride)
         self._ring = self._memory.view[:ring_entries * self._stride]
         try:
@@ -120,6 +125,7 @@ class RxQueue(Moderated):
             self._registers.POLICY.write(hold=int(hold))
             self._enable()
         except BaseException:
+            self.returns.close()
             self._memory.free()
             raise
 
@@ -333,22 +339,14 @@ class RxQueue(Moderated):
             self._user.CONSUMED.write(index=self._head)
 
     def give_back(self, tokens: Sequence[int]) -> None:
-        """Write tokens to the return window, neighbours merged.
-
-        The run goes on where the last one ended, so that a write-combining buffer never sees the
-        same word twice in a row; it wraps at the end of the window.
-        """
+        """Return tokens, neighbours merged."""
         if any(pool.closed for pool in self.pools):
             # A pool that was retired: the card knows its pages no more.
             tokens = [token for token in tokens
                       if any(token >> PAGE_LSB & PAGE_MASK in pool.views for pool in self.pools)]
-        rest = merge(tokens)
-        self.stats.returns += len(rest)
-        while rest:
-            room = WINDOW_WORDS - self._window_at
-            run, rest = rest[:room], rest[room:]
-            self._card.transport.write_tokens(self._window + 4 * self._window_at, run)
-            self._window_at = (self._window_at + len(run)) % WINDOW_WORDS
+        merged = merge(tokens)
+        self.stats.returns += len(merged)
+        self.returns.put(merged)
 
     # State and end
 
@@ -392,6 +390,7 @@ class RxQueue(Moderated):
         wait_until(lambda: bool(self._registers.STATUS.get("drained")),
                    f"queue {self.index} is drained",
                    "do not unmap its memory; reset the card", timeout)
+        self.returns.close()
         for burst in list(self._bursts):
             burst.close()
         self._return_unread()

@@ -33,6 +33,7 @@ from pagering_hdl.config import CardConfig
 from .cocotb_transport import CocotbTransport
 from .driver_thread import in_simulation, run_blocking
 from .host_memory import HostMemory
+from .read_port import ReadPort
 from .scoreboard import Scoreboard
 from .write_port import Stalls, WritePort, random_pauses
 
@@ -54,7 +55,8 @@ class BenchOptions:
     clock_mhz : float
         Clock of the card.
     latency, jitter : int
-        Cycles from the end of a write burst to its response, and how many more at random.
+        Cycles from the end of a write burst to its response, or from a read to its data, and how
+        many more at random.
     stalls : Stalls
         How often the memory holds back each of its channels.
     gaps : float
@@ -99,6 +101,7 @@ class CardBench:
         self.memory = HostMemory(self.options.memory_bytes)
         self.memory.clock = lambda: self.cycle
         self.port: WritePort
+        self.read_port: ReadPort
         self.source: AxiStreamSource
         self.transport: CocotbTransport
         self.board = Scoreboard()
@@ -115,6 +118,7 @@ class CardBench:
         limit_wall_time()
         dut, options = self.dut, self.options
         for name in ("s_axis_rx_tvalid", "m_axi_awready", "m_axi_wready", "m_axi_bvalid",
+                     "m_axi_arready", "m_axi_rvalid",
                      "s_axil_awvalid", "s_axil_wvalid", "s_axil_bready", "s_axil_arvalid",
                      "s_axil_rready"):
             getattr(dut, name).value = 0
@@ -125,6 +129,9 @@ class CardBench:
             dut, self.memory, period=self._step, burst_bytes=self.config.burst_bytes,
             latency=options.latency, jitter=options.jitter, stalls=options.stalls,
             rng=random.Random(self.rng.random()))
+        self.read_port = ReadPort(
+            dut, self.memory, period=self._step, latency=options.latency, jitter=options.jitter,
+            stalls=options.stalls, rng=random.Random(self.rng.random()))
         self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis_rx"), dut.clk, dut.rst)
         self.source.queue_occupancy_limit_frames = WIRE_QUEUE_FRAMES
         self.transport = CocotbTransport(dut, self.memory)
@@ -195,7 +202,8 @@ class CardBench:
             if self.cycle >= end:
                 return False
             await self.cycles(16)
-            if beats != self.port.beats or not self.port.idle or not self.source.idle():
+            if (beats != self.port.beats or not self.port.idle or not self.read_port.idle
+                    or not self.source.idle()):
                 beats, since = self.port.beats, self.cycle
         return True
 

@@ -84,6 +84,8 @@ class HostMemory:
         self.violations: list[Violation] = []
         self.bytes_written = 0
         """Bytes that the card wrote; each strobed byte counts."""
+        self.bytes_read = 0
+        """Bytes that the card read."""
         self._cursor = base
         self._starts: list[int] = []
         self._blocks: list[DmaBlock] = []
@@ -168,6 +170,15 @@ class HostMemory:
         self._bytes[start:start + size] = data
         self.bytes_written += size
         return True
+
+    def read(self, address: int, size: int) -> bytes | None:
+        """Give the card bytes. Return None if they are out of bounds: that is a violation."""
+        if self.find(address, size) is None:
+            self.report(f"stray read of {size} bytes", address)
+            return None
+        self.bytes_read += size
+        start = address - self.base
+        return bytes(self._bytes[start:start + size])
 
     def report(self, what: str, address: int) -> None:
         """Record a violation."""

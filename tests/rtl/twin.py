@@ -26,6 +26,9 @@ from .rig import Rig
 
 STEPS = int(os.environ.get("PAGERING_TWIN_STEPS", "600"))
 RING_LOG2 = 6
+RETURN_LOG2 = 5
+MIRROR_CYCLES = 200
+"""Enough for every pool's and queue's mirror to be written, one every 16 cycles."""
 TIMED = {"FIFO_PEAK", *(name + half for half in ("", "_HIGH") for name in (
     "PAUSES", "PAUSE_CYCLES", "WRITE_BURSTS", "WRITE_BEATS"))}
 """What depends on when things happen, which the twin does not know."""
@@ -44,11 +47,38 @@ class Pair:
             burst_bytes=cfg.burst_bytes, clock_khz=cfg.clock_khz)
         self.rings: list[tuple[DmaBlock, FakeMemory]] = []
         self.regions: dict[int, tuple[DmaBlock, FakeMemory]] = {}
+        self.return_rings = [self.both((4 << RETURN_LOG2) + 8) for _ in range(cfg.queues)]
+        self.mirrors = [self.both(64) for _ in range(cfg.pools)]
+        """Memory of card and twin for each queue and each pool."""
         self.seen: list[tuple[int, int]] = []
         """(queue, token) of every completion so far."""
         self.heads = [0] * cfg.queues
         self.used: set[int] = set()
         """Slots written."""
+
+    def both(self, size: int) -> tuple[DmaBlock, FakeMemory]:
+        """Allocate for the card and for its twin."""
+        return self.rig.bench.memory.allocate(size), self.twin.allocate(size)
+
+    async def place(self, block: abi.Block, low: str, high: str, index: int,
+                    pair: tuple[DmaBlock, FakeMemory], **fields: int) -> None:
+        """Tell each card where its own memory is."""
+        await self.rig.flush()
+        for card, memory in ((self.rig.bench.transport.write32_async, pair[0]),
+                             (self._twin_write, pair[1])):
+            word = block[low].pack(**fields)
+            await card(block.address(low, index), memory.address & 0xFFFF_FFFF & ~7 | word)
+            await card(block.address(high, index), memory.address >> 32)
+
+    async def pull(self, queue: int, tokens: list[int], ahead: int = 0) -> None:
+        """Leave tokens in both rings and ring both doorbells, maybe with a wrong index."""
+        start = self.twin.state.queues[queue].returned
+        for number, value in enumerate(tokens):
+            at = 4 * (start + number & (1 << RETURN_LOG2) - 1)
+            for memory in self.return_rings[queue]:
+                memory.view[at:at + 4] = value.to_bytes(4, "little")
+        index = start + len(tokens) + ahead & (1 << abi.CONSUMER_BITS) - 1
+        await self.write(abi.USER, "RETURN_PRODUCED", queue, index_=index)
 
     async def write(self, block: abi.Block, name: str, index: int = 0, **fields: int) -> None:
         values = {key.rstrip("_"): value for key, value in fields.items()}
@@ -99,6 +129,8 @@ class Pair:
                          pool=self.rng.choice((pool, *range(self.cfg.pools))),
                          threshold=self.rng.choice((0, 0, 0, 200, 65535)))
         await self.write(abi.QUEUE, "POOL", queue, index_=pool)
+        await self.place(abi.QUEUE, "RETURN_LOW", "RETURN_HIGH", queue, self.return_rings[queue])
+        await self.write(abi.QUEUE, "RETURN_SIZE", queue, log2=RETURN_LOG2, mirror=1)
         await self.write(abi.QUEUE, "CONTROL", queue, enable=1)
 
     async def frame(self, data: bytes, bad: bool = False, hole: bool = False) -> None:
@@ -137,7 +169,8 @@ class Pair:
         for block in abi.BLOCKS:
             for register in block:
                 fixed = register.access is Access.WO or register.name in (
-                    "REGION_HIGH", "RING_LOW", "RING_HIGH") or register.name in TIMED
+                    "REGION_HIGH", "RING_LOW", "RING_HIGH", "RETURN_LOW", "RETURN_HIGH",
+                    "MIRROR_LOW", "MIRROR_HIGH", "OLDEST", "OLDEST_AGE") or register.name in TIMED
                 quick = register.access is Access.RO or register.name == "CONTROL"
                 if fixed or not (whole or (quick and not register.name.startswith(
                         ("CAP_", "ID", "VERSION")))):
@@ -157,6 +190,23 @@ class Pair:
         assert int(self.rig.dut.irq.value) == lines, f"after {what}: interrupt lines"
         for queue, (card_ring, twin_ring) in enumerate(self.rings):
             assert card_ring.view == twin_ring.view, f"after {what}: ring of queue {queue}"
+        for queue, (card_ring, twin_ring) in enumerate(self.return_rings):
+            assert card_ring.view == twin_ring.view, f"after {what}: return ring of queue {queue}"
+        for pool, (card_mirror, twin_mirror) in enumerate(self.mirrors):
+            assert card_mirror.view == twin_mirror.view, f"after {what}: mirror of pool {pool}"
+
+    async def compare_oldest(self, what: str) -> None:
+        """Of pages that came out in the same unit of time, either card may name any."""
+        pages = self.twin.state.pages
+        await self.rig.bench.cycles(2 * self.cfg.pools * (self.cfg.pages + 8))
+        for pool in range(self.cfg.pools):
+            found = abi.POOL["OLDEST"].unpack(await self.rig.get(abi.POOL, "OLDEST", pool))
+            out = {page: state for page, state in enumerate(pages.pages)
+                   if state.out and pages.pool_of(page) == pool}
+            assert found["valid"] == bool(out), f"after {what}: oldest page of pool {pool}"
+            if out:
+                assert found["page"] in out, f"after {what}: oldest page of pool {pool}"
+                assert found["queue"] == out[found["page"]].holder
 
 
 async def steer_table(pair: Pair, rng: random.Random) -> None:
@@ -204,8 +254,8 @@ async def step(pair: Pair) -> str:
         ("frame", "return", "forge", "near", "consume", "arm", "queue", "pool", "limits",
          "low water", "retire", "register", "steer", "steer table", "rule",
          "frame limits", "receive", "locked", "events", "bad access", "clock", "moderation",
-         "force"),
-        (60, 40, 3, 8, 12, 12, 4, 2, 3, 2, 1, 3, 3, 6, 1, 1, 1, 2, 2, 1, 6, 4, 2))[0]
+         "force", "pull", "bad doorbell"),
+        (60, 40, 3, 8, 12, 12, 4, 2, 3, 2, 1, 3, 3, 6, 1, 1, 1, 2, 2, 1, 6, 4, 2, 20, 2))[0]
     if kind == "frame":
         length = rng.choice((rng.randint(1, 64), rng.randint(1, 2000), rng.randint(1, 9700),
                              cfg.page_bytes, cfg.chunk_bytes))
@@ -225,6 +275,17 @@ async def step(pair: Pair) -> str:
             elif (q, value) in seen:
                 seen.remove((q, value))
             await pair.poke(pair.rig.window(q) + 4 * rng.randrange(512), value)
+    elif kind == "pull":
+        mine = [value for q, value in outstanding if q == queue]
+        tokens = rng.sample(mine, min(len(mine), rng.randint(0, 20)))
+        for value in tokens:
+            seen.remove((queue, value))
+        tokens += [rng.choice((*seen, (queue, rng.getrandbits(32))))[1]
+                   for _ in range(rng.randrange(3))]
+        rng.shuffle(tokens)
+        await pair.pull(queue, tokens)
+    elif kind == "bad doorbell":
+        await pair.pull(queue, [], rng.choice(((1 << RETURN_LOG2) + 1, -1, rng.getrandbits(17))))
     elif kind == "forge":
         await pair.poke(pair.rig.window(queue), rng.getrandbits(32))
     elif kind == "consume":
@@ -310,7 +371,9 @@ async def card_and_twin_agree_after_every_step(dut: HierarchyObject) -> None:
     pair.rng = random.Random(seed)
     for slot in range(2):
         await pair.register(slot, slot % rig.config.pools)
+    await pair.write(abi.CARD, "MIRROR_TIMER", cycles=16)
     for pool in range(rig.config.pools):
+        await pair.place(abi.POOL, "MIRROR_LOW", "MIRROR_HIGH", pool, pair.mirrors[pool], enable=1)
         await pair.write(abi.POOL, "CONTROL", pool, enable=1, policy=pool % 2)
     for queue in range(rig.config.queues):
         await pair.open_queue(queue, queue % 2)
@@ -319,9 +382,13 @@ async def card_and_twin_agree_after_every_step(dut: HierarchyObject) -> None:
     for number in range(STEPS):
         what = await step(pair)
         await rig.settle()
+        await rig.bench.cycles(MIRROR_CYCLES)
+        await rig.settle()
         await pair.pass_time()
         pair.collect()
         await pair.compare(f"step {number}, {what}", number % 10 == 0)
+        if number % 50 == 0:
+            await pair.compare_oldest(f"step {number}, {what}")
     for slot in pair.used:
         card, twin = pair.regions[slot]
         assert card.view == twin.view, f"memory of region {slot}"

@@ -19,7 +19,8 @@ class DrainedIsTrue(Specification):
     """Each queue's fence is followed from its going in to its coming out of the pipeline."""
 
     part = "lifecycle"
-    promise = "no queue or pool is drained while it is enabled or a mark of it is under way"
+    promise = ("no queue or pool is drained while it is enabled, a mark of it is under way or it "
+               "is busy")
     steps = 2
     mutants = (
         Mutant(Switchboard, "elaborate", "self.allowed & drained", "self.allowed"),
@@ -27,6 +28,7 @@ class DrainedIsTrue(Specification):
                "drained.bit_select(self.index, 1).eq(1)"),
         Mutant(Switchboard, "elaborate", "Mux(starts, self.start, self.fence)", "self.fence"),
         Mutant(Switchboard, "elaborate", "~self.marks.valid & due.any()", "due.any()"),
+        Mutant(Switchboard, "elaborate", "(out & ~self.busy)", "out"),
     )
 
     def __init__(self) -> None:
@@ -51,11 +53,16 @@ class DrainedIsTrue(Specification):
                 m.d.sync += fenced.eq(0)
             mark = part.marks.valid & (part.marks.p.index == index)
             on, due, drained = part.enabled[index], part.due[index], part.drained[index]
+            finishing = part.finishing[index]
+            was_busy, was_drained = Signal(), Signal(init=1)
+            m.d.sync += [was_busy.eq(part.busy[index]), was_drained.eq(drained)]
             m.d.comb += [
+                Assert(~(drained & ~was_drained & was_busy)),
+                Assert(~(finishing & (on | due | mark | fenced | drained))),
                 Assert(~(drained & (on | due | mark | fenced))),
                 Assert(~(fenced & (on | due | mark))),
                 # Off, and not drained: its fence has yet to be sent, or has been.
-                Assert(on | drained | due | fenced | (mark & fence)),
+                Assert(on | drained | due | fenced | (mark & fence) | finishing),
                 Assert(~(mark & fence & (on | due))),
             ]
         return {"a fence waits while the other is drained": waits & part.drained[0]

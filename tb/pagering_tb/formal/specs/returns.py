@@ -6,7 +6,7 @@ from typing import Any
 
 from amaranth.hdl import Assert, Mux, Signal
 
-from pagering_hdl.layouts import Fault
+from pagering_hdl.layouts import Fault, Return
 from pagering_hdl.return_checker import ReturnChecker
 from pagering_tb.formal.contract import assume_inputs
 from pagering_tb.formal.mutant import Mutant
@@ -18,8 +18,8 @@ __all__ = ["TokensArePassedOrRefused"]
 class TokensArePassedOrRefused(Specification):
     """Every token is accounted for, and what is passed on names a page and chunks of it.
 
-    A region that is retired while a token waits turns its offer into a refusal: the one place
-    where an offer is taken back. The page table takes an offer at once or not at all.
+    The regions that count are those in use when the token comes in: of a region that is retired
+    after that, the page table refuses the token.
     """
 
     part = "return_checker"
@@ -30,8 +30,7 @@ class TokensArePassedOrRefused(Specification):
         Mutant(ReturnChecker, "elaborate", "token.last > Const(self.config.chunks - 1, 6)",
                "token.last > Const(self.config.chunks, 6)"),
         Mutant(ReturnChecker, "elaborate", "~self.valid.bit_select(slot, 1)", "0"),
-        Mutant(ReturnChecker, "elaborate", "self.checked.ready | no_page | no_chunk",
-               "self.checked.ready"),
+        Mutant(ReturnChecker, "elaborate", "self.checked.ready | bad", "self.checked.ready"),
     )
 
     def __init__(self) -> None:
@@ -43,16 +42,25 @@ class TokensArePassedOrRefused(Specification):
         part, card = self.dut, self.card
         assume_inputs(m, part)
         passes, refused = part.checked.valid & part.checked.ready, part.refusal.valid
-        inside = Signal(6)
-        m.d.sync += inside.eq(inside + (part.returns.valid & part.returns.ready) - passes
-                              - refused)
-        token = part.checked.p.token
-        valid = part.valid.bit_select(token.page[card.region_pages_log2:], 1)
-        good_page = (token.page < card.pages) & valid
+        came = part.returns.valid & part.returns.ready
+        given, judged = part.returns.p.token, dut.submodules.judged.o
+        inside, in_use, item = Signal(2), Signal(), Signal(Return)
+        m.d.sync += inside.eq(inside + came - passes - refused)
+        with m.If(came):
+            m.d.sync += [
+                in_use.eq(part.valid.bit_select(given.page[card.region_pages_log2:], 1)),
+                item.eq(part.returns.p)]
+        token = item.token
+        good_page = (token.page < card.pages) & in_use
         good_chunks = (token.first <= token.last) & (token.last < card.chunks)
         m.d.comb += [
-            Assert(inside == dut.submodules.queue.level),
+            Assert(inside == judged.valid),
+            # What induction has to know: the token that waits is the one that came in.
+            Assert((inside == 0) | (judged.p.item.as_value() == item.as_value())),
+            Assert((inside == 0) | (judged.p.no_page == ~good_page)),
+            Assert((inside == 0) | (judged.p.no_chunk == ~good_chunks)),
             Assert(~part.checked.valid | (good_page & good_chunks)),
+            Assert(~part.checked.valid | (part.checked.p.as_value() == item.as_value())),
             Assert(~refused | ~(good_page & good_chunks)),
             Assert(~refused | (part.refusal.fault == Mux(good_page, Fault.RETURN_CHUNK,
                                                          Fault.RETURN_PAGE))),

@@ -1,0 +1,169 @@
+"""Writes counts to host memory, so that software polls a cache line and no register.
+
+What is written is 8 bytes in one piece: see :data:`abi.MIRROR`. Nothing is written for a pool or
+queue that is not enabled. As a write that is on offer goes before any mark that waits, a fence
+comes out behind the last of them: *drained* covers these writes like all others.
+"""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from pagering import abi
+
+from .block_table import BlockTable
+from .dma_writer import WriteBeat
+from .layouts import Kind, LineJob, PoolView, struct
+from .return_rings import IndexWrite
+from .state_table import Lookup
+from .streams import StreamQueue
+
+__all__ = ["CountMirror", "MIRROR_PERIOD_MIN", "MirrorSettings"]
+
+MIRROR_PERIOD_MIN = 16
+"""Least cycles between two writes: completions have the bus most of the time, whatever is set."""
+Counts = struct(abi.MIRROR)
+
+
+class MirrorSettings(data.Struct):
+    """A register of a pool's mirror: MIRROR_LOW or MIRROR_HIGH."""
+
+    word: 32
+
+
+class Line(data.Struct):
+    """What a write carries, and in which 8 bytes of a beat."""
+
+    counts: Counts
+    lane: 3
+
+
+class CountMirror(wiring.Component):
+    """Looks at one pool after the other, and at the queue that has something to tell.
+
+    Members
+    -------
+    period : :py:`In(16)`
+        Least cycles from one write to the next.
+    view : :py:`In(PoolView)`
+        The counts of one pool after the other.
+    settings : :py:`Out(Lookup(7, MirrorSettings))`
+        One cycle late: pool above, high word below.
+    pools, queues : :py:`In(...)`
+        Those that are enabled.
+    closed : :py:`In(1)`
+        Begin no write: a reset is near.
+    indices : :py:`In(stream.Signature(IndexWrite))`
+    jobs : :py:`Out(stream.Signature(LineJob))`
+        One beat each.
+    beats : :py:`Out(stream.Signature(WriteBeat(bits)))`
+    """
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "period": In(16), "view": In(PoolView),
+            "settings": Out(Lookup(7, MirrorSettings)),
+            "pools": In(config.pools), "queues": In(config.queues), "closed": In(1),
+            "indices": In(stream.Signature(IndexWrite)),
+            "jobs": Out(stream.Signature(LineJob)),
+            "beats": Out(stream.Signature(WriteBeat(config.bus_bits))),
+        })
+        self.pool, self.address = Signal(range(max(2, config.pools))), Signal(64)
+        self.counts = Signal(Counts)
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.written = self.written = BlockTable(Counts, depth=self.config.pools)
+        self._offer(m)
+        timer, turn = Signal(16), Signal()
+        with m.If(timer != 0):
+            m.d.sync += timer.eq(timer - 1)
+        with m.FSM(name="count_mirror"):
+            with m.State("Rest"):
+                with m.If((timer == 0) & (self.lines.level == 0)):
+                    m.next = "Read low word"
+                    with m.If(self.indices.valid & turn):
+                        m.next = "Take index"
+                    m.d.sync += turn.eq(~turn)
+            with m.State("Take index"):
+                self._take_index(m)
+            self._look_at_pool(m)
+            with m.State("Offer"):
+                with m.If(self.jobs.ready):
+                    short = self.period < MIRROR_PERIOD_MIN
+                    m.d.sync += timer.eq(Mux(short, MIRROR_PERIOD_MIN, self.period) - 2)
+                    m.next = "Rest"
+        return m
+
+    def _take_index(self, m):
+        """Describe a write for a queue, unless it is being drained."""
+        index, enabled = self.indices.p, Signal()
+        m.d.comb += [self.indices.ready.eq(1),
+                     enabled.eq(self.queues.bit_select(index.queue, 1) & ~self.closed)]
+        m.d.sync += [self.address.eq(index.address), self.jobs.valid.eq(enabled),
+                     self.counts.free.eq(index.index), self.counts.outstanding.eq(0)]
+        m.next = "Rest"
+        with m.If(enabled):
+            m.next = "Offer"
+
+    def _look_at_pool(self, m):
+        """Describe a write for a pool whose counts are not those last written."""
+        pool, written, settings = self.pool, self.written, self.settings
+        on, differs, known = Signal(), Signal(), Signal(self.config.pools)
+        go, low = Signal(), Signal(struct(abi.POOL["MIRROR_LOW"]))
+        before = Signal(Counts)
+        # A pool that is enabled again, maybe with another mirror, is written whatever its counts.
+        m.d.sync += known.eq(known & self.pools)
+        m.d.comb += [
+            written.read[0].addr.eq(pool), written.write.addr.eq(pool),
+            written.write.data.eq(self.counts), written.write.en.eq(go),
+            low.eq(settings.data.word),
+        ]
+        with m.State("Read low word"):
+            m.d.comb += settings.addr.eq(Cat(Const(0, 1), pool))
+            m.next = "Read high word"
+        with m.State("Read high word"):
+            m.d.comb += settings.addr.eq(Cat(Const(1, 1), pool))
+            m.d.sync += [on.eq(low.enable), self.address.eq(low.address << 3)]
+            m.next = "Await counts"
+        with m.State("Await counts"):
+            m.d.comb += settings.addr.eq(Cat(Const(1, 1), pool))
+            m.d.sync += self.address[32:].eq(settings.data.word)
+            with m.If(self.view.pool == pool):
+                m.d.sync += [self.counts.free.eq(self.view.free),
+                             self.counts.outstanding.eq(self.view.outstanding)]
+                m.next = "Recall counts"
+        with m.State("Recall counts"):
+            m.d.sync += before.eq(written.read[0].data)
+            m.next = "Compare"
+        with m.State("Compare"):
+            m.d.sync += differs.eq((self.counts.as_value() != before.as_value())
+                                   | ~known.bit_select(pool, 1))
+            m.next = "Decide"
+        with m.State("Decide"):
+            m.d.comb += go.eq(on & differs & self.pools.bit_select(pool, 1) & ~self.closed)
+            m.d.sync += [self.jobs.valid.eq(go),
+                         pool.eq(Mux(pool == self.config.pools - 1, 0, pool + 1))]
+            m.next = "Rest"
+            with m.If(go):
+                m.d.sync += known.bit_select(pool, 1).eq(1)
+                m.next = "Offer"
+
+    def _offer(self, m):
+        """Make a job and its beat of address and counts."""
+        config, job = self.config, self.jobs.p
+        m.submodules.lines = self.lines = lines = StreamQueue(Line, depth=2)
+        with m.If(self.jobs.ready):
+            m.d.sync += self.jobs.valid.eq(0)
+        m.d.comb += [
+            job.kind.eq(Kind.SEGMENT), job.mirror.eq(1), job.length.eq(config.bus_bytes),
+            job.address.eq(self.address & -config.bus_bytes),
+            lines.i.valid.eq(self.jobs.valid & self.jobs.ready),
+            lines.i.p.counts.eq(self.counts),
+            lines.i.p.lane.eq(self.address[3:config.bus_log2]),
+            self.beats.valid.eq(lines.o.valid), lines.o.ready.eq(self.beats.ready),
+            self.beats.p.data.eq(lines.o.p.counts.as_value().replicate(config.bus_bits // 64)),
+            self.beats.p.strobe.eq(Const(0xFF, 8) << (lines.o.p.lane << 3)),
+            self.beats.p.last.eq(1),
+        ]

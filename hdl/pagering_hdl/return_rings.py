@@ -1,0 +1,298 @@
+"""The return rings: tokens that wait in host memory, and how far the card has fetched them.
+
+Three indices a queue, each modulo 2**17: the host moves *produced* with its doorbell, *fetched* is
+ahead of the reads, and *consumed* follows when their tokens are in the card::
+
+    consumed <= fetched <= produced <= consumed + size
+
+One operation is done at a time, on one queue::
+
+    doorbell    the host has put tokens in its ring
+    fetch       read up to 16 of them, one aligned line of 64 bytes; and some more lines
+    finish      a read is over
+    mirror      offer the consumer index for writing to host memory
+
+No operation waits for another part of the card.
+"""
+
+from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal, unsigned
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from pagering import abi
+
+from .layouts import Fault, Index, RingIndex
+from .page_table import Refusal
+from .ring_words import RingWords, SettingWrite, Word, WordAddress
+from .state_table import Lookup
+from .streams import StreamBuffer, StreamQueue
+
+__all__ = ["Doorbell", "Finished", "IndexWrite", "LineRead", "ReturnRings"]
+
+READS_AHEAD = 4
+"""Reads that wait for the bus."""
+
+
+class Operation(enum.Enum, shape=2):
+    """What is being done."""
+
+    DOORBELL = 0
+    FETCH = 1
+    FINISH = 2
+    MIRROR = 3
+
+
+WORDS = {Operation.FINISH: 2, Operation.DOORBELL: 3, Operation.FETCH: 6, Operation.MIRROR: 6}
+"""Words that an operation needs."""
+
+
+class Doorbell(data.Struct):
+    """The host says how many tokens it has put in a queue's return ring."""
+
+    queue: Index
+    index: RingIndex
+
+
+class Rung(data.Struct):
+    """A doorbell that waits to be judged."""
+
+    doorbell: Doorbell
+    heard: unsigned(1)
+    """Its queue was enabled when it rang, and will not be drained before it is judged."""
+
+
+class LineRead(data.Struct):
+    """A read of 64 bytes of a return ring."""
+
+    queue: Index
+    address: unsigned(64)
+    skip: unsigned(4)
+    """Tokens before the first that counts."""
+    count: unsigned(5)
+    """Tokens that count, 1 to 16."""
+
+
+class Finished(data.Struct):
+    """The tokens of a read are in the card, or lost."""
+
+    queue: Index
+    count: unsigned(5)
+
+
+class IndexWrite(data.Struct):
+    """A queue's consumer index, and where it goes in host memory."""
+
+    queue: Index
+    address: unsigned(64)
+    index: RingIndex
+
+
+class ReturnRings(wiring.Component):
+    """Keeps the indices and asks for reads.
+
+    A read never leaves the ring of its queue: its address is made of the ring's base and of an
+    index modulo the ring's size, and no doorbell changes either.
+
+    Members
+    -------
+    setting : :py:`In(SettingWrite())`
+        Of a drained queue.
+    shown : :py:`In(Lookup(WordAddress, 32))`
+        See :class:`RingWords`.
+    enabled : :py:`In(queues)`
+        Queues whose doorbells are heard from now on.
+    doorbells : :py:`In(stream.Signature(Doorbell))`
+    reads : :py:`Out(stream.Signature(LineRead))`
+    finished : :py:`In(stream.Signature(Finished))`
+        Each read, in order.
+    mirrors : :py:`Out(stream.Signature(IndexWrite))`
+    unfinished : :py:`Out(queues)`
+        A bit for each queue with tokens in its ring that are not in the card, or with a doorbell
+        that was heard and is not judged.
+    refusal : :py:`Out(Refusal)`, refuses : :py:`In(1)`
+        Not while another part ``refuses``: no fault comes twice in a cycle.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        queues = config.queues
+        super().__init__({
+            "setting": In(SettingWrite()), "shown": In(Lookup(WordAddress, 32)),
+            "enabled": In(queues),
+            "doorbells": In(stream.Signature(Doorbell)),
+            "reads": Out(stream.Signature(LineRead)),
+            "finished": In(stream.Signature(Finished)),
+            "mirrors": Out(stream.Signature(IndexWrite)),
+            "unfinished": Out(queues), "refusal": Out(Refusal), "refuses": In(1),
+        })
+        self.rows = RingWords(queues)
+        self.operation, self.queue = Signal(Operation), Signal(Index)
+        self.index, self.count, self.heard = Signal(RingIndex), Signal(5), Signal()
+        self.posted = Signal(queues)
+        """Queues with tokens in their ring that are not in the card."""
+        self.due = Signal(queues)
+        """Queues with tokens to fetch."""
+        self.stale = Signal(queues)
+        """Queues whose mirror is out of date."""
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.rows = rows = self.rows
+        m.submodules.rung = self.rung = rung = StreamBuffer(Rung)
+        m.submodules.asked = self.asked = StreamQueue(LineRead, depth=READS_AHEAD)
+        wiring.connect(m, wiring.flipped(self.setting), rows.setting)
+        wiring.connect(m, wiring.flipped(self.shown), rows.shown)
+        wiring.connect(m, wiring.flipped(self.reads), self.asked.o)
+        m.d.comb += [
+            rung.i.valid.eq(self.doorbells.valid), self.doorbells.ready.eq(rung.i.ready),
+            rung.i.p.doorbell.eq(self.doorbells.p),
+            rung.i.p.heard.eq(self.enabled.bit_select(self.doorbells.p.queue, 1)),
+        ]
+        for queue in range(self.config.queues):
+            waits = rung.o.valid & rung.o.p.heard & (rung.o.p.doorbell.queue == queue)
+            judged = self.heard & (self.queue == queue)
+            m.d.comb += self.unfinished[queue].eq(self.posted[queue] | waits | judged)
+        log2 = rows.words.size[:5]
+        self.mask = Signal(16)
+        m.d.comb += [rows.queue.eq(self.queue), self.mask.eq((1 << log2) - 1),
+                     self.refusal.fault.eq(Fault.REGISTER_VALUE)]
+        with m.If(self.mirrors.ready):
+            m.d.sync += self.mirrors.valid.eq(0)
+        with m.FSM(name="return_rings"):
+            with m.State("Choose operation"):
+                self._choose(m)
+            with m.State("Load words"):
+                self._load(m)
+            self._ring(m)
+            self._fetch(m)
+            self._finish(m)
+            with m.State("Mirror"):
+                self._mirror(m)
+        return m
+
+    def _choose(self, m):
+        """Pick what to do; among queues with something to fetch or to mirror, the next in turn."""
+        turn, rang = Signal(Index), Signal()
+        rung, finished = self.rung.o, self.finished
+        fetches = self.due.bit_select(turn, 1) & (self.asked.level == 0)
+        mirrors = self.stale.bit_select(turn, 1) & ~self.mirrors.valid
+        m.d.sync += [self.count.eq(finished.p.count), self.index.eq(rung.p.doorbell.index)]
+        with m.If(finished.valid):
+            m.d.comb += finished.ready.eq(1)
+            m.d.sync += [self.operation.eq(Operation.FINISH), self.queue.eq(finished.p.queue)]
+            m.next = "Load words"
+        with m.Elif(rung.valid & ~rang):
+            m.d.comb += rung.ready.eq(1)
+            m.d.sync += [self.operation.eq(Operation.DOORBELL), rang.eq(1),
+                         self.queue.eq(rung.p.doorbell.queue), self.heard.eq(rung.p.heard)]
+            m.next = "Load words"
+        with m.Else():
+            # All queues are looked at between two doorbells: one that rings and rings delays the
+            # others no more than one that has much to return.
+            m.d.sync += [turn.eq(turn + 1), self.queue.eq(turn),
+                         self.operation.eq(Mux(fetches, Operation.FETCH, Operation.MIRROR))]
+            with m.If(turn == self.config.queues - 1):
+                m.d.sync += [turn.eq(0), rang.eq(0)]
+            with m.If(fetches | mirrors):
+                m.next = "Load words"
+
+    def _load(self, m):
+        """Read the words that the operation needs, then begin it."""
+        m.d.comb += self.rows.load.eq(1)
+        with m.Switch(self.operation):
+            for operation, count in WORDS.items():
+                with m.Case(operation):
+                    m.d.comb += self.rows.count.eq(count)
+                    with m.If(self.rows.loaded):
+                        m.next = operation.name.capitalize()
+
+    def _store(self, m, word, value):
+        """Store a word and end the operation; returns whether it is done."""
+        rows = self.rows
+        m.d.comb += [rows.store.eq(1), rows.word.eq(word), rows.value.eq(value)]
+        with m.If(rows.stored):
+            m.next = "Choose operation"
+        return rows.stored
+
+    def _ring(self, m):
+        """Judge a doorbell: it must move forward, and not past the end of the ring."""
+        words = self.rows.words
+        ahead, before, fits = Signal(RingIndex), Signal(RingIndex), Signal()
+        with m.State("Doorbell"):
+            m.d.sync += [ahead.eq(self.index - words.consumed),
+                         before.eq(words.produced - words.consumed)]
+            m.next = "Judge doorbell"
+        with m.State("Judge doorbell"):
+            m.d.sync += fits.eq((ahead >= before) & (ahead <= self.mask + 1)
+                                & words.size[:5].any() & self.heard)
+            m.next = "Take doorbell"
+        with m.State("Take doorbell"):
+            with m.If(fits):
+                done = self._store(m, Word.PRODUCED, self.index)
+                with m.If(done):
+                    m.d.sync += self.heard.eq(0)
+                with m.If(done & (ahead != before)):
+                    m.d.sync += [self.due.bit_select(self.queue, 1).eq(1),
+                                 self.posted.bit_select(self.queue, 1).eq(1)]
+            with m.Elif(~self.refuses):
+                m.d.comb += self.refusal.valid.eq(1)
+                m.d.sync += self.heard.eq(0)
+                m.next = "Choose operation"
+
+    def _fetch(self, m):
+        """Ask for lines until the ring is fetched or enough reads wait."""
+        words, asked, read = self.rows.words, self.asked, Signal(LineRead)
+        fetched, left, in_line = Signal(RingIndex), Signal(RingIndex), Signal(5)
+        m.d.comb += [asked.i.p.eq(read), in_line.eq(abi.RETURN_LINE - fetched[:4])]
+        with m.State("Fetch"):
+            m.d.sync += [fetched.eq(words.fetched), left.eq(words.produced - words.fetched)]
+            m.next = "Describe read"
+        with m.State("Describe read"):
+            m.d.sync += [
+                read.queue.eq(self.queue), read.skip.eq(fetched),
+                read.count.eq(Mux(left < in_line, left, in_line)),
+                read.address.eq(self._address(Cat(
+                    Const(0, 6), (fetched & self.mask)[4:]))),
+            ]
+            m.next = "Ask for read"
+        with m.State("Ask for read"):
+            m.d.comb += asked.i.valid.eq(1)
+            m.d.sync += [fetched.eq(fetched + read.count), left.eq(left - read.count),
+                         Assert(asked.i.ready & (left != 0) & (left <= self.mask + 1))]
+            m.next = "Go on"
+        with m.State("Go on"):
+            with m.If((left != 0) & (asked.level < READS_AHEAD - 1)):
+                m.next = "Describe read"
+            with m.Else():
+                done = self._store(m, Word.FETCHED, fetched)
+                with m.If(done & (left == 0)):
+                    m.d.sync += self.due.bit_select(self.queue, 1).eq(0)
+
+    def _finish(self, m):
+        """Move the consumer index."""
+        words, consumed = self.rows.words, Signal(RingIndex)
+        with m.State("Finish"):
+            m.d.sync += consumed.eq(words.consumed + self.count)
+            m.next = "Store consumer index"
+        with m.State("Store consumer index"):
+            with m.If(self._store(m, Word.CONSUMED, consumed)):
+                m.d.sync += self.stale.bit_select(self.queue, 1).eq(1)
+                with m.If(consumed == words.produced[:RingIndex.width]):
+                    m.d.sync += self.posted.bit_select(self.queue, 1).eq(0)
+
+    def _mirror(self, m):
+        """Offer the consumer index, if the host wants it: its place is right behind the ring."""
+        words, write, behind = self.rows.words, self.mirrors.p, Signal(19)
+        m.d.comb += behind.eq(4 << words.size[:5])
+        m.d.sync += [
+            self.stale.bit_select(self.queue, 1).eq(0), self.mirrors.valid.eq(words.size[8]),
+            write.queue.eq(self.queue), write.index.eq(words.consumed),
+            write.address.eq(self._address(behind)),
+        ]
+        m.next = "Choose operation"
+
+    def _address(self, offset):
+        """Return the DMA address of a place in the ring, or right behind it."""
+        words = self.rows.words
+        base = Cat(words.low[12:], words.high)
+        return Cat(offset[:12], (base + offset[12:])[:52])
