@@ -168,7 +168,7 @@ def _enabled(log2: int, size: int | None = None) -> tuple[FakeCard, FakeMemory]:
 
 
 def _fault(fake: FakeCard, name: str) -> int:
-    return fake.read32(abi.CARD.address(f"FAULT_{name}"))
+    return fake.read32(abi.STATS.address(f"FAULT_{name}"))
 
 
 @pytest.mark.parametrize(("index", "good"), [

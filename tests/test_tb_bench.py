@@ -15,6 +15,7 @@ from pagering_hdl.config import CardConfig
 from pagering_tb import sim_bench
 from pagering_tb.bench_meter import Meter
 from pagering_tb.bench_model import LinkModel, ideal
+from pagering_tb.return_bench import ReturnJob, judge_returns
 from pagering_tb.sim_bench import (
     IMIX,
     PLAN,
@@ -198,3 +199,31 @@ def test_bench_writes_its_rows_and_fails_for_one_over_its_bar(
     assert second["cycles"] - first["cycles"] == 246
     assert "Cycles per frame" in text.getvalue()
     assert "One frame alone" in text.getvalue()
+
+
+def test_a_way_back_that_loses_tokens_fails_its_row() -> None:
+    job = ReturnJob(CardConfig(), (("pull", 16, 64),))
+    found = {"way": "pull", "burst_tokens": 16, "memory_latency": 64, "tokens": 64, "cycles": 80,
+             "register_bytes": 16, "read_bytes": 256, "mirror_bytes": 8, "accepted": 64}
+    row = judge_returns(job, found)
+    assert row.ok
+    assert (row.cycles_per_token, row.register_bytes_per_token, row.read_bytes_per_token,
+            row.mirror_bytes_per_token) == (1.25, 0.25, 4, 0.125)
+    row = judge_returns(job, {**found, "accepted": 63})
+    assert not row.ok
+    assert row.problems == ["63 of 64 tokens were accepted"]
+
+
+@pytest.mark.slow
+def test_both_ways_back_are_measured(tmp_path: Path) -> None:
+    path, text = tmp_path / "bench.json", io.StringIO()
+    ways = [ReturnJob(CardConfig(chunk_bytes=64), (("push", 64, 64), ("pull", 64, 64)))]
+    assert run(path, ways=ways, console=Console(file=text, width=120)) == 0
+    push, pull = json.loads(path.read_text())
+    assert (push["way"], push["register_bytes_per_token"], push["read_bytes_per_token"],
+            push["mirror_bytes_per_token"]) == ("push", 4, 0, 0)
+    assert (pull["way"], pull["register_bytes_per_token"]) == ("pull", 4 / 64)
+    assert pull["read_bytes_per_token"] == 4, "whole lines, each once"
+    assert 0 < pull["mirror_bytes_per_token"] <= 0.5
+    assert pull["cycles_per_token"] < 2
+    assert "Cycles per token returned" in text.getvalue()

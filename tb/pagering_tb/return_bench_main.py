@@ -75,14 +75,14 @@ class ReturnRun:
         limit_wall_time()
         received = queue.recv(self.tokens)
         tokens = [frame.tokens[0] for frame in received]
-        before = card.registers.card.RETURNS.get()
+        before = card.registers.stats.count("RETURNS")
         read, self._written = bench.memory.bytes_read, 0
         writes, start = bench.transport.writes, bench.cycle
         for at in range(0, len(tokens), burst):
             queue.returns.put(tokens[at:at + burst])
         writes = bench.transport.writes - writes
         for _ in range(_LOOKS):
-            accepted = card.registers.card.RETURNS.get() - before
+            accepted = card.registers.stats.count("RETURNS") - before
             if accepted == len(tokens):
                 break
         cycles = bench.cycle - start

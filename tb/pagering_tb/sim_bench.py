@@ -28,6 +28,13 @@ from pagering_hdl.config import CardConfig
 
 from .bench_model import LinkModel, ideal
 from .bench_table import latency_table, throughput_table
+from .return_bench import (
+    QUICK_RETURN_PLAN,
+    RETURN_PLAN,
+    ReturnJob,
+    ReturnRow,
+    return_table,
+)
 from .runner import build, simulate
 
 __all__ = ["IMIX", "JOB_VARIABLE", "PLAN", "QUICK_PLAN", "Delay", "Job", "Point", "Row", "bar",
@@ -222,7 +229,8 @@ def measure(job: Job, log: Path) -> Mapping[str, Any]:
 
 
 def run(path: Path, quick: bool = False, plan: Sequence[Job] | None = None,
-        console: Console | None = None, workers: int | None = None) -> int:
+        console: Console | None = None, workers: int | None = None,
+        ways: Sequence[ReturnJob] | None = None) -> int:
     """Measure everything, print the tables, write the JSON; return 1 if a row is not ok, else 0.
 
     Raises
@@ -231,15 +239,19 @@ def run(path: Path, quick: bool = False, plan: Sequence[Job] | None = None,
         If the JSON cannot be written or a simulation could not run.
     """
     console = console or Console()
-    plan = plan or (QUICK_PLAN if quick else PLAN)
+    if plan is None and ways is None:
+        plan, ways = (QUICK_PLAN, QUICK_RETURN_PLAN) if quick else (PLAN, RETURN_PLAN)
+    plan, ways = plan or (), ways or ()
     _write(path, [])  # find out now whether it can be written
     # Processes of their own: a simulator is told by the environment of the one that starts it.
     with concurrent.futures.ProcessPoolExecutor(
             workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         running = [pool.submit(measure, job, path.with_suffix(".log")) for job in plan]
+        returning = [pool.submit(job.measure, path.with_suffix(".log")) for job in ways]
+        tasks: list[concurrent.futures.Future[Any]] = [*running, *returning]
         try:
-            for done in track(concurrent.futures.as_completed(running), "measuring",
-                              total=len(running), console=console, transient=True):
+            for done in track(concurrent.futures.as_completed(tasks), "measuring",
+                              total=len(tasks), console=console, transient=True):
                 done.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -250,24 +262,35 @@ def run(path: Path, quick: bool = False, plan: Sequence[Job] | None = None,
             for point, measured in zip(job.points, all_["rows"], strict=True)]
     delays = [judge_delay(job, measured) for job, all_ in zip(plan, found, strict=True)
               for measured in all_["delays"]]
-    _write(path, rows, delays)
-    console.print(throughput_table(rows))
+    returns = [row for task in returning for row in task.result()]
+    _write(path, rows, delays, returns)
+    if rows:
+        console.print(throughput_table(rows))
     if delays:
         console.print(latency_table(delays))
+    if returns:
+        console.print(return_table(returns))
+    for way in returns:
+        for problem in way.problems:
+            console.print(f"{way.bus_bits} bits, {way.way} by {way.burst_tokens}, latency "
+                          f"{way.memory_latency}: {problem}", style="red", highlight=False)
     for row in rows:
         for problem in row.problems:
             console.print(f"{row.bus_bits} bits, {row.traffic} bytes, latency "
                           f"{row.memory_latency}: {problem}", style="red", highlight=False)
     console.print(f"\nThe figures are in {path}", style="dim", highlight=False, soft_wrap=True)
-    return 0 if all(row.ok for row in rows) and all(delay.ok for delay in delays) else 1
+    judged: list[Row | Delay | ReturnRow] = [*rows, *delays, *returns]
+    return 0 if all(row.ok for row in judged) else 1
 
 
-def _write(path: Path, rows: Sequence[Row], delays: Sequence[Delay] = ()) -> None:
+def _write(path: Path, rows: Sequence[Row], delays: Sequence[Delay] = (),
+           returns: Sequence[ReturnRow] = ()) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps([
             *({"kind": "throughput", **dataclasses.asdict(row)} for row in rows),
-            *({"kind": "latency", **dataclasses.asdict(delay)} for delay in delays)], indent=1)
+            *({"kind": "latency", **dataclasses.asdict(delay)} for delay in delays),
+            *({"kind": "returns", **dataclasses.asdict(way)} for way in returns)], indent=1)
             + "\n", encoding="utf-8")
     except OSError as error:
         raise PageringError(f"{path} cannot be written: {error.strerror}; choose another place "

@@ -98,7 +98,7 @@ async def tokens_left_in_the_ring_come_back(dut: HierarchyObject) -> None:
         await rings[0].put(*tokens)
         returned += count
         assert await rig.get(abi.POOL, "FREE", 0) == free
-        assert await rig.get(abi.CARD, "RETURNS") == returned
+        assert await rig.get(abi.STATS, "RETURNS") == returned
         assert await rings[0].consumed() == returned
     assert rig.bench.memory.bytes_read == 64 * rig.bench.read_port.reads
     await rig.check()
@@ -134,7 +134,7 @@ async def every_forgery_is_refused_through_both_ways_alike(dut: HierarchyObject)
             assert await rig.faults() == {
                 **faults, fault.name: faults.get(fault.name, 0) + 1}, f"{value:#010x} {fault.name}"
     await rings[0].put(good)
-    assert await rig.get(abi.CARD, "RETURNS") == 2, "the true token still counts, once"
+    assert await rig.get(abi.STATS, "RETURNS") == 2, "the true token still counts, once"
     await rings[0].put(good)
     assert (await rig.faults())["RETURN_IDLE"] == 3
     await rig.check(await rig.faults())
@@ -180,12 +180,12 @@ async def a_failed_read_costs_its_tokens_and_nothing_else(dut: HierarchyObject) 
     await ring.put(*held[:2])
     assert await rig.faults() == {"RETURN_READ": 1}
     assert await rig.get(abi.CARD, "EVENTS") == 1 << abi.Event.FAULT | 1 << abi.Event.WRITE_ERROR
-    assert await rig.get(abi.CARD, "RETURNS") == 0
+    assert await rig.get(abi.STATS, "RETURNS") == 0
     await ring.put(*held[2:])
-    assert await rig.get(abi.CARD, "RETURNS") == 2, "the ring goes on behind them"
+    assert await rig.get(abi.STATS, "RETURNS") == 2, "the ring goes on behind them"
     await rig.queues[0].give(*held[:2])
     await rig.flush()
-    assert await rig.get(abi.CARD, "RETURNS") == 4, "they were still with the host"
+    assert await rig.get(abi.STATS, "RETURNS") == 4, "they were still with the host"
     await rig.check({"RETURN_READ": 1})
 
 
@@ -221,7 +221,7 @@ async def the_return_window_is_not_starved_by_a_full_ring(dut: HierarchyObject) 
     await rig.queues[1].give(*held)
     await rig.bench.transport.flush()
     await rig.bench.cycles(20)
-    assert await rig.get(abi.CARD, "RETURNS") == 4
+    assert await rig.get(abi.STATS, "RETURNS") == 4
     assert await rings[0].consumed() < 4000, "the test was too slow to show it"
     await rings[0].taken()
     await rig.check({"RETURN_PAGE": 4000})

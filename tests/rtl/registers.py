@@ -87,8 +87,8 @@ async def a_write_to_a_read_only_register_is_refused(dut: HierarchyObject) -> No
 async def an_access_to_no_register_is_answered_with_an_error(dut: HierarchyObject) -> None:
     rig = await opened(dut)
     cfg = rig.config
-    nowhere = [0x44, 0x3FC, 0x800, 0xFFC, abi.POOL.base + 0x24,
-               abi.QUEUE.base + 0x7C, abi.USER.base + 0x10, abi.USER.base + 0x7FC]
+    nowhere = [0x44, 0x3FC, 0x800, 0xFFC, abi.POOL.base + 0x34,
+               abi.QUEUE.base + 0x7C, abi.USER.base + 0x14, abi.USER.base + 0x7FC]
     if cfg.regions < abi.REGION_SLOTS_MAX:
         nowhere.append(abi.REGION.address("REGION", cfg.regions))
     if cfg.pools < abi.POOLS_MAX:
