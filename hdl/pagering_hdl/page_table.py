@@ -292,7 +292,7 @@ class PageTable(wiring.Component):
             out.write.en.eq(counts & (logic.out_before != logic.out_after)),
             out.write.data.eq(Mux(logic.out_after, out.read[0].data + 1, out.read[0].data - 1)),
             # A page that is registered is with nobody, whatever was known of it.
-            moved.valid.eq(done & ((logic.out_before != logic.out_after)
+            moved.valid.eq(done & ((logic.out_before ^ logic.out_after)
                                    | (request.operation == Operation.ENROL))),
             moved.page.eq(request.page), moved.pool.eq(self.owner.data),
             moved.queue.eq(logic.new.queue), moved.out.eq(logic.out_after),
