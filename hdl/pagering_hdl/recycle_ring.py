@@ -4,20 +4,22 @@ A ring for each pool would need room for all pages in every pool. Here each pool
 a chain through one block RAM that has a word for each page: the word of a page names the page that
 leaves after it. A chain cannot overflow, whatever share of the pages a pool has, and a page is put
 at its far end (FIFO) or at its near end (LIFO) in one write. Taking a page needs the word of the
-page taken, so it costs two cycles.
+page taken, so it costs three cycles: one to read it and one to keep it.
 """
 
 from collections import deque
 
-from amaranth.hdl import Assert, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Assert, Module, Mux, Signal, unsigned
+from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .layouts import Enrolment, Index, PageId, PoolCounts
 from .state_table import Lookup, StateTable
+from .streams import StreamBuffer
 
-__all__ = ["ChainEnds", "RecycleRing", "RingModel"]
+__all__ = ["Action", "ChainEnds", "Order", "PoolChains", "RecycleRing", "RingModel",
+           "RingScheduler"]
 
 
 class RingModel:
@@ -51,6 +53,174 @@ class ChainEnds(data.Struct):
     tail: PageId
 
 
+class Order(enum.Enum, shape=2):
+    """What is done to a pool's chain."""
+
+    PUT = 0
+    TAKE = 1
+    RETIRE = 2
+
+
+class Action(data.Struct):
+    """An order with all that it needs."""
+
+    order: Order
+    pool: Index
+    page: PageId
+    lifo: unsigned(1)
+    new: unsigned(1)
+
+
+class RingScheduler(wiring.Component):
+    """Puts first, then retirements, then takes; one at a time to the chains, one cycle later.
+
+    Members
+    -------
+    enrolments : :py:`In(stream.Signature(Enrolment))`, takes : :py:`In(stream.Signature(Index))`,
+    retire : :py:`In(stream.Signature(Index))`, lifo : :py:`In(pools)`
+        See :class:`RecycleRing`.
+    free : :py:`In(1)`
+        The page of a take would have a place. A take that waited for one in front of the chains
+        would hold up the puts behind it, without which the page table may not take the page that
+        is in its place.
+    actions : :py:`Out(stream.Signature(Action))`
+    """
+
+    def __init__(self, pools):
+        super().__init__({
+            "enrolments": In(stream.Signature(Enrolment)),
+            "takes": In(stream.Signature(Index)), "retire": In(stream.Signature(Index)),
+            "lifo": In(pools), "free": In(1), "actions": Out(stream.Signature(Action)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.chosen = chosen = StreamBuffer(Action)
+        action, go = chosen.i.p, chosen.i.ready
+        wiring.connect(m, chosen.o, wiring.flipped(self.actions))
+        m.d.comb += [
+            chosen.i.valid.eq(self.enrolments.valid | self.retire.valid
+                              | (self.takes.valid & self.free)),
+            action.page.eq(self.enrolments.p.page), action.new.eq(self.enrolments.p.new),
+            action.lifo.eq(self.lifo.bit_select(self.enrolments.p.pool, 1)),
+        ]
+        with m.If(self.enrolments.valid):
+            m.d.comb += [action.order.eq(Order.PUT), action.pool.eq(self.enrolments.p.pool),
+                         self.enrolments.ready.eq(go)]
+        with m.Elif(self.retire.valid):
+            m.d.comb += [action.order.eq(Order.RETIRE), action.pool.eq(self.retire.payload),
+                         self.retire.ready.eq(go)]
+        with m.Else():
+            m.d.comb += [action.order.eq(Order.TAKE), action.pool.eq(self.takes.payload),
+                         self.takes.ready.eq(go & self.free)]
+        return m
+
+
+class PoolChains(wiring.Component):
+    """The chains of all pools, and how long they are.
+
+    Members
+    -------
+    actions : :py:`In(stream.Signature(Action))`
+        A take comes only when the page before it is gone.
+    pages : :py:`Out(stream.Signature(PageId))`, counts : :py:`In(Lookup(Index, PoolCounts))`
+        See :class:`RecycleRing`.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "actions": In(stream.Signature(Action)), "pages": Out(stream.Signature(PageId)),
+            "counts": In(Lookup(Index, PoolCounts)).array(3),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        action = self.actions.p
+        m.submodules.after = after = Memory(shape=PageId, depth=self.config.pages, init=[])
+        m.submodules.ends = ends = StateTable(ChainEnds, depth=self.config.pools)
+        self.link, self.next = after.write_port(), after.read_port()
+        # A bit for each pool with a page: a put need not wait for the counts.
+        self.filled = Signal(self.config.pools)
+        self.begins, self.step = Signal(), Signal(range(3))
+        self.only, self.follows = Signal(), Signal(PageId)
+        m.d.comb += [
+            ends.read[0].addr.eq(action.pool), ends.write.addr.eq(action.pool),
+            ends.write.data.eq(ends.read[0].data), self.next.addr.eq(ends.read[0].data.head),
+        ]
+        counted = Signal()
+        with m.If(self.pages.ready):
+            m.d.sync += self.pages.valid.eq(0)
+        with m.If(self.actions.valid):
+            with m.Switch(action.order):
+                with m.Case(Order.PUT):
+                    m.d.comb += [self.actions.ready.eq(1), counted.eq(1)]
+                    self._put(m, action, ends)
+                with m.Case(Order.RETIRE):
+                    m.d.comb += [self.actions.ready.eq(1), counted.eq(1)]
+                    m.d.sync += self.filled.bit_select(action.pool, 1).eq(0)
+                with m.Case(Order.TAKE):
+                    m.d.comb += counted.eq(self.begins)
+                    self._take(m, action, ends)
+        self._count(m, action, counted)
+        return m
+
+    def _put(self, m, action, ends):
+        old = ends.read[0].data
+        page, lifo, empty = action.page, action.lifo, Signal()
+        m.d.comb += [
+            empty.eq(~self.filled.bit_select(action.pool, 1)),
+            self.link.en.eq(~empty),
+            self.link.addr.eq(Mux(lifo, page, old.tail)),
+            self.link.data.eq(Mux(lifo, old.head, page)),
+            ends.write.en.eq(1),
+            ends.write.data.head.eq(Mux(empty | lifo, page, old.head)),
+            ends.write.data.tail.eq(Mux(empty | ~lifo, page, old.tail)),
+        ]
+        m.d.sync += self.filled.bit_select(action.pool, 1).eq(1)
+
+    def _take(self, m, action, ends):
+        """Hand out the head; read its word; make the page that it names the new head."""
+        old, only, follows = ends.read[0].data, self.only, self.follows
+        m.d.sync += follows.eq(self.next.data)
+        with m.Switch(self.step):
+            with m.Case(0):
+                m.d.comb += self.begins.eq(1)
+                m.d.sync += [self.pages.payload.eq(old.head), self.pages.valid.eq(1),
+                             only.eq(old.head == old.tail), self.step.eq(1)]
+                m.d.sync += Assert(self.filled.bit_select(action.pool, 1) & ~self.pages.valid)
+            with m.Case(1):
+                m.d.sync += self.step.eq(2)
+            with m.Default():
+                m.d.comb += [ends.write.en.eq(1), ends.write.data.head.eq(follows),
+                             self.actions.ready.eq(1)]
+                m.d.sync += [self.filled.bit_select(action.pool, 1).eq(~only), self.step.eq(0)]
+
+    def _count(self, m, action, counted):
+        """Count a cycle later, which nobody notices: who is told of a page late waits for it."""
+        m.submodules.counts_table = counts = StateTable(PoolCounts, depth=self.config.pools,
+                                                        reads=4)
+        for asked, port in zip(self.counts, counts.read[1:], strict=True):
+            wiring.connect(m, wiring.flipped(asked), port)
+        done, due = Signal(Action), Signal()
+        m.d.sync += [done.eq(action), due.eq(counted)]
+        now, then = counts.read[0].data, counts.write.data
+        m.d.comb += [
+            counts.read[0].addr.eq(done.pool), counts.write.addr.eq(done.pool), then.eq(now),
+            counts.write.en.eq(due),
+        ]
+        with m.Switch(done.order):
+            with m.Case(Order.PUT):
+                m.d.comb += [then.pushed.eq(now.pushed + 1),
+                             then.registered.eq(now.registered + done.new)]
+                m.d.sync += Assert(~due | ((now.pushed - now.popped)[:17] < self.config.pages))
+            with m.Case(Order.TAKE):
+                m.d.comb += then.popped.eq(now.popped + 1)
+                m.d.sync += Assert(~due | (now.pushed != now.popped))
+            with m.Case(Order.RETIRE):
+                m.d.comb += [then.pushed.eq(now.popped), then.registered.eq(0)]
+
+
 class RecycleRing(wiring.Component):
     """Free pages of all pools.
 
@@ -66,15 +236,15 @@ class RecycleRing(wiring.Component):
     enrolments : :py:`In(stream.Signature(Enrolment))`
         Pages to put on a ring: one cycle each.
     takes : :py:`In(stream.Signature(Index))`
-        Pools to take a page from: two cycles each.
+        Pools to take a page from: three cycles each.
     pages : :py:`Out(stream.Signature(PageId))`
-        The pages taken, in order, one cycle later.
+        The pages taken, in order, two cycles later.
     lifo : :py:`In(pools)`
         A bit for each pool: the page put last leaves first.
     retire : :py:`In(stream.Signature(Index))`
         Empty this pool's ring; it has no registered page afterwards.
     counts : :py:`In(Lookup(Index, PoolCounts))`
-        Three ports for others to read.
+        Three ports for others to read; two cycles behind.
     """
 
     def __init__(self, config):
@@ -90,72 +260,15 @@ class RecycleRing(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.after = after = Memory(shape=PageId, depth=self.config.pages, init=[])
-        m.submodules.ends = ends = StateTable(ChainEnds, depth=self.config.pools)
-        m.submodules.counts_table = counts = StateTable(PoolCounts, depth=self.config.pools,
-                                                        reads=4)
-        for asked, port in zip(self.counts, counts.read[1:], strict=True):
+        m.submodules.scheduler = scheduler = RingScheduler(self.config.pools)
+        m.submodules.chains = chains = PoolChains(self.config)
+        wiring.connect(m, wiring.flipped(self.enrolments), scheduler.enrolments)
+        wiring.connect(m, wiring.flipped(self.takes), scheduler.takes)
+        wiring.connect(m, wiring.flipped(self.retire), scheduler.retire)
+        wiring.connect(m, scheduler.actions, chains.actions)
+        wiring.connect(m, chains.pages, wiring.flipped(self.pages))
+        for asked, port in zip(self.counts, chains.counts, strict=True):
             wiring.connect(m, wiring.flipped(asked), port)
-        self.link, self.next = after.write_port(), after.read_port()
-        pool, taking = Signal(Index), Signal()
-        taken_from = Signal(Index)
-        m.d.comb += [
-            ends.read[0].addr.eq(pool), counts.read[0].addr.eq(pool),
-            ends.write.addr.eq(pool), counts.write.addr.eq(pool),
-            ends.write.data.eq(ends.read[0].data), counts.write.data.eq(counts.read[0].data),
-            self.next.addr.eq(ends.read[0].data.head),
-        ]
-        # A bit for each pool with a page: a put need not wait for the counts.
-        self.filled = Signal(self.config.pools)
-        with m.If(self.pages.ready):
-            m.d.sync += self.pages.valid.eq(0)
-        with m.If(taking):
-            # Second cycle of a take: the chain begins at the page that was named by the one taken.
-            m.d.comb += [pool.eq(taken_from), ends.write.en.eq(1),
-                         ends.write.data.head.eq(self.next.data)]
-            m.d.sync += taking.eq(0)
-        with m.Elif(self.enrolments.valid):
-            m.d.comb += [pool.eq(self.enrolments.p.pool), self.enrolments.ready.eq(1)]
-            self._put(m, ends, counts)
-        with m.Elif(self.retire.valid):
-            m.d.comb += [pool.eq(self.retire.payload), self.retire.ready.eq(1)]
-            self._retire(m, counts)
-        with m.Elif(self.takes.valid & (~self.pages.valid | self.pages.ready)):
-            m.d.comb += [pool.eq(self.takes.payload), self.takes.ready.eq(1)]
-            m.d.sync += [taking.eq(1), taken_from.eq(pool)]
-            self._take(m, ends, counts)
+        m.d.comb += [scheduler.lifo.eq(self.lifo),
+                     scheduler.free.eq(~self.pages.valid | self.pages.ready)]
         return m
-
-    def _put(self, m, ends, counts):
-        now, old = counts.read[0].data, ends.read[0].data
-        page = self.enrolments.p.page
-        lifo = self.lifo.bit_select(self.enrolments.p.pool, 1)
-        empty = Signal()
-        m.d.comb += [
-            empty.eq(~self.filled.bit_select(self.enrolments.p.pool, 1)),
-            self.link.en.eq(~empty),
-            self.link.addr.eq(Mux(lifo, page, old.tail)),
-            self.link.data.eq(Mux(lifo, old.head, page)),
-            ends.write.en.eq(1),
-            ends.write.data.head.eq(Mux(empty | lifo, page, old.head)),
-            ends.write.data.tail.eq(Mux(empty | ~lifo, page, old.tail)),
-            counts.write.en.eq(1),
-            counts.write.data.pushed.eq(now.pushed + 1),
-            counts.write.data.registered.eq(now.registered + self.enrolments.p.new),
-        ]
-        m.d.sync += [self.filled.bit_select(self.enrolments.p.pool, 1).eq(1),
-                     Assert(empty == (now.pushed == now.popped))]
-        m.d.sync += Assert((now.pushed - now.popped)[:17] < self.config.pages)
-
-    def _take(self, m, ends, counts):
-        now = counts.read[0].data
-        popped = counts.write.data.popped
-        m.d.comb += [counts.write.en.eq(1), popped.eq(now.popped + 1)]
-        m.d.sync += self.filled.bit_select(self.takes.payload, 1).eq(popped != now.pushed)
-        m.d.sync += [self.pages.payload.eq(ends.read[0].data.head), self.pages.valid.eq(1)]
-        m.d.sync += Assert(now.pushed != now.popped)
-
-    def _retire(self, m, counts):
-        m.d.comb += [counts.write.en.eq(1), counts.write.data.registered.eq(0),
-                     counts.write.data.pushed.eq(counts.read[0].data.popped)]
-        m.d.sync += self.filled.bit_select(self.retire.payload, 1).eq(0)

@@ -104,7 +104,7 @@ class RecycleRingOffers(Offers):
     """Pages taken off the ring."""
 
     part = "recycle_ring"
-    mutants = (Mutant(RecycleRing, "elaborate", "(~self.pages.valid | self.pages.ready)", "1"),)
+    mutants = (Mutant(RecycleRing, "elaborate", "~self.pages.valid | self.pages.ready", "1"),)
 
     def __init__(self) -> None:
         super().__init__()

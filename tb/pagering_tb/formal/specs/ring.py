@@ -7,7 +7,8 @@ from typing import Any
 from amaranth.hdl import Array, Assert, Assume, Cat, Const, Mux, Signal
 
 from pagering_hdl.layouts import PoolCounts
-from pagering_hdl.recycle_ring import ChainEnds, RecycleRing
+from pagering_hdl.recycle_ring import ChainEnds, Order, PoolChains
+from pagering_tb.formal.contract import assume_inputs
 from pagering_tb.formal.mutant import Mutant
 from pagering_tb.formal.specification import Specification, rows, small
 
@@ -26,51 +27,57 @@ class RingIsAQueueOfPages(Specification):
     steps = 2
     slow = True
     mutants = (
-        Mutant(RecycleRing, "_put", "Mux(empty | ~lifo, page, old.tail)",
+        Mutant(PoolChains, "_put", "Mux(empty | ~lifo, page, old.tail)",
                "Mux(empty | lifo, page, old.tail)"),
-        Mutant(RecycleRing, "_put", "self.link.en.eq(~empty)", "self.link.en.eq(~empty & ~lifo)"),
-        Mutant(RecycleRing, "_put", "now.pushed + 1", "now.pushed + 2"),
-        Mutant(RecycleRing, "_take", "popped != now.pushed", "1"),
-        Mutant(RecycleRing, "_retire", "counts.read[0].data.popped", "counts.read[0].data.pushed"),
+        Mutant(PoolChains, "_put", "self.link.en.eq(~empty)", "self.link.en.eq(~empty & ~lifo)"),
+        Mutant(PoolChains, "_count", "now.pushed + 1", "now.pushed + 2"),
+        Mutant(PoolChains, "_take", "~only", "1"),
+        Mutant(PoolChains, "_count", "then.pushed.eq(now.popped)", "then.pushed.eq(now.pushed)"),
     )
     POOLS, PAGES = 2, 4
 
     def __init__(self) -> None:
         super().__init__()
-        self.dut = RecycleRing(small(pools=self.POOLS, pages=self.PAGES))
+        self.dut = PoolChains(small(pools=self.POOLS, pages=self.PAGES))
         # The abstract ring.
         self.on = Array(Signal(name=f"on_{page}") for page in range(self.PAGES))
         self.pool = Array(Signal(name=f"pool_{page}") for page in range(self.PAGES))
         self.place = Array(Signal(2, name=f"place_{page}") for page in range(self.PAGES))
         self.length = Array(Signal(3, name=f"length_{pool}") for pool in range(self.POOLS))
 
+        self.counted = Array(Signal(3, name=f"counted_{pool}") for pool in range(self.POOLS))
         self.taken, self.taken_from = Signal(), Signal(1)
 
     def specify(self, m: Any, dut: Any) -> dict[str, Any]:
         ring = self.dut
         self.ends, self.counts = dut.submodules.ends, dut.submodules.counts_table
         self.after = dut.submodules.after
-        put, take, retire = ring.enrolments, ring.takes, ring.retire
+        action, taking = ring.actions.p, ring.step != 0
+        put, take, retire = (ring.actions.valid & (action.order == order)
+                             for order in (Order.PUT, Order.TAKE, Order.RETIRE))
+        assume_inputs(m, ring)
         m.d.comb += [
-            Assume(put.p.page < self.PAGES), Assume(put.p.pool < self.POOLS),
-            Assume(take.payload < self.POOLS), Assume(retire.payload < self.POOLS),
+            Assume(action.page < self.PAGES), Assume(action.pool < self.POOLS),
+            Assume(~ring.actions.valid | put | take | retire),
             # The page table enrols what is off the ring; admission grants what is on it.
-            Assume(~put.valid | ~self.on[put.p.page]),
-            Assume(~take.valid | (self.length[take.payload] != 0)),
+            Assume(~put | ~self.on[action.page]),
+            Assume(~take | taking | ((self.length[action.pool] != 0) & ~ring.pages.valid)),
+            Assert(~taking | (take & (action.pool == self.taken_from))),
+            Assert(ring.step < 3), Assert(self.taken == (ring.step == 1)),
         ]
-        self.quiet(m, self.ends, self.counts,
-                   busy=put.valid | take.valid | retire.valid)
-        with m.If(put.valid & put.ready):
-            self._put(m, put.p.page, put.p.pool)
-        with m.If(retire.valid & retire.ready):
-            self._leave(m, retire.payload)
+        self.quiet(m, self.ends, self.counts, busy=ring.actions.valid)
+        with m.If(put):
+            self._put(m, action.page, action.pool)
+        with m.If(retire):
+            self._leave(m, action.pool)
         taken, wanted = self.taken, Signal(2)
-        m.d.sync += [taken.eq(take.valid & take.ready), self.taken_from.eq(take.payload)]
-        with m.If(take.valid & take.ready):
-            m.d.sync += wanted.eq(self._first(m, take.payload))
-            self._take(m, take.payload)
+        m.d.sync += taken.eq(ring.begins)
+        with m.If(ring.begins):
+            m.d.sync += [wanted.eq(self._first(m, action.pool)), self.taken_from.eq(action.pool)]
+            self._take(m, action.pool)
         with m.If(taken):
             m.d.comb += Assert(ring.pages.valid & (ring.pages.payload == wanted))
+        m.d.sync += [self.counted[pool].eq(self.length[pool]) for pool in range(self.POOLS)]
         self._agree(m)
         full = (self.length[0] == self.PAGES) & (self.length[1] == 0)
         return {"all pages in one pool": full,
@@ -84,7 +91,7 @@ class RingIsAQueueOfPages(Specification):
         return first
 
     def _put(self, m: Any, page: Any, pool: Any) -> None:
-        lifo = self.dut.lifo.bit_select(pool, 1)
+        lifo = self.dut.actions.p.lifo
         for other in range(self.PAGES):
             with m.If(lifo & (self.pool[other] == pool)):
                 m.d.sync += self.place[other].eq(self.place[other] + 1)
@@ -114,24 +121,29 @@ class RingIsAQueueOfPages(Specification):
             count, length = counts[pool], self.length[pool]
             m.d.comb += [
                 Assert(length == sum(members)),
-                Assert(self.dut.filled[pool] == (length != 0)),
-                Assert((count.pushed - count.popped)[:17] == length),
+                Assert((count.pushed - count.popped)[:17] == self.counted[pool]),
             ]
+            # In the last cycles of a take it is known, but not yet told, that it was the only page.
+            with m.If((self.dut.step != 0) & (self.taken_from == pool)):
+                m.d.comb += [Assert(self.dut.filled[pool]), Assert(self.dut.only == (length == 0))]
+            with m.Else():
+                m.d.comb += Assert(self.dut.filled[pool] == (length != 0))
             for page, member in enumerate(members):
                 with m.If(member):
                     m.d.comb += Assert(self.place[page] < length)
                     with m.If(self.place[page] == length - 1):
                         m.d.comb += Assert(ends[pool].tail == page)
         m.d.comb += Assert(~(self.ends.sweeping | self.counts.sweeping)
-                           | ~(Cat(self.on).any() | self.taken))
+                           | ~(Cat(self.on).any() | (self.dut.step != 0)))
         self._agree_chain(m, ends, rows(m, self.after))
 
     def _agree_chain(self, m: Any, ends: list[Any], after: list[Any]) -> None:
-        """In the second cycle of a take, the page that was read is the chain's new head."""
+        """While a take goes on, the page that was read is the chain's new head."""
+        read = Mux(self.taken, self.dut.next.data, self.dut.follows)
         for page in range(self.PAGES):
             pool, place = self.pool[page], self.place[page]
             for owner in range(self.POOLS):
-                head = Mux(self.taken & (self.taken_from == owner), self.dut.next.data,
+                head = Mux((self.dut.step != 0) & (self.taken_from == owner), read,
                            ends[owner].head)
                 with m.If(self.on[page] & (pool == owner) & (place == 0)):
                     m.d.comb += Assert(head == page)
