@@ -150,7 +150,7 @@ def test_a_write_waits_for_its_block():
     async def block(ctx):
         await ctx.tick().repeat(10)
         assert ctx.get(dut.user.write)
-        assert not ctx.get(dut.bus.awready | dut.bus.wready)
+        assert not ctx.get(dut.bus.bvalid)
         ctx.set(dut.user.ready, 1)
     simulate(dut, bench, block, background=[watch(dut, seen)])
 
@@ -245,7 +245,48 @@ def test_address_and_data_may_come_apart(first):
         await ctx.tick()
         ctx.set(bus.awvalid, 0)
         ctx.set(bus.wvalid, 0)
-        assert ctx.get(bus.bvalid)
+        await ctx.tick().until(bus.bvalid)
         await ctx.tick().repeat(2)
         assert len(seen) == 1
     simulate(dut, bench, background=[watch(dut, seen)])
+
+
+def answers(dut, into):
+    """Note every response to a write."""
+    async def bench(ctx):
+        ticks = ctx.tick().sample(dut.bus.bvalid & dut.bus.bready, dut.bus.bresp)
+        async for _, _, answered, response in ticks:
+            if answered:
+                into.append(getattr(response, "value", response))
+    return bench
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_write_a_cycle_and_none_lost_while_its_block_waits(waits):
+    dut, _ = window()
+    seen, answered = [], []
+
+    async def bench(ctx):
+        bus = dut.bus
+        ctx.set(dut.user.ready, 1)
+        for name in ("bready", "awvalid", "wvalid"):
+            ctx.set(getattr(bus, name), 1)
+        ctx.set(bus.wstrb, 15)
+        for number in range(40):
+            ctx.set(bus.awaddr, 0x3800 + 4 * number)
+            ctx.set(bus.wdata, number)
+            assert waits or ctx.get(bus.awready & bus.wready)
+            await ctx.tick().until(bus.awready & bus.wready)
+        for name in ("awvalid", "wvalid"):
+            ctx.set(getattr(bus, name), 0)
+        while len(answered) < 40:
+            await ctx.tick()
+
+    async def block(ctx):
+        rng = random.Random(1)
+        while waits:
+            ctx.set(dut.user.ready, rng.random() < 0.5)
+            await ctx.tick()
+    simulate(dut, bench, background=[block, watch(dut, seen), answers(dut, answered)])
+    assert seen == [("user", 0, 0x800 + 4 * number, number) for number in range(40)]
+    assert answered == [OKAY] * 40

@@ -1,7 +1,7 @@
 """The register window: AXI4-Lite accesses, decoded by block; bad ones refused."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from pagering import abi
@@ -10,8 +10,9 @@ from .axi import AxiLite, Response
 from .layouts import Fault
 from .page_table import Refusal
 from .register_port import RegisterPort
+from .streams import StreamBuffer
 
-__all__ = ["AddressDecoder", "RegisterWindow"]
+__all__ = ["AddressDecoder", "DecodedWrite", "RegisterWindow", "TakenWrite"]
 
 BLOCKS = {"card": abi.CARD, "region": abi.REGION, "pool": abi.POOL, "queue": abi.QUEUE,
           "user": abi.USER, "steer": abi.STEER, "stats": abi.STATS}
@@ -71,8 +72,28 @@ class AddressDecoder(wiring.Component):
                                  self.writable.eq(register.access is not abi.Access.RO)]
 
 
+class TakenWrite(data.Struct):
+    """A write as it came."""
+
+    address: unsigned(abi.WINDOW_ADDRESS_BITS)
+    data: unsigned(32)
+    whole: unsigned(1)
+    """Of all four bytes."""
+
+
+class DecodedWrite(data.Struct):
+    """A write that knows where it goes."""
+
+    blocks: unsigned(len(BLOCKS))
+    index: unsigned(8)
+    offset: unsigned(12)
+    data: unsigned(32)
+    good: unsigned(1)
+    """There is a register, and it may be written."""
+
+
 class RegisterWindow(wiring.Component):
-    """Answers AXI4-Lite, one write and one read at a time; a write may take a cycle each.
+    """Answers AXI4-Lite: reads one at a time, writes one a cycle.
 
     An access to no register, a write to a read-only one and a write of less than a word are
     answered with SLVERR, change nothing and count as REGISTER_ACCESS.
@@ -102,34 +123,42 @@ class RegisterWindow(wiring.Component):
         return m
 
     def _write(self, m):
+        """Take, decode, carry out: a cycle each, so a write a cycle."""
         bus = self.bus
         m.submodules.write_decoder = decoder = AddressDecoder(self.config)
-        waits, good, ready, go = Signal(), Signal(), Signal(), Signal()
+        m.submodules.taken = taken = StreamBuffer(TakenWrite)
+        m.submodules.decoded = decoded = StreamBuffer(DecodedWrite)
+        write, go, ready = decoded.o.p, Signal(), Signal()
         m.d.comb += [
-            decoder.address.eq(bus.awaddr),
-            waits.eq(bus.awvalid & bus.wvalid & (~bus.bvalid | bus.bready)),
-            good.eq(decoder.writable & bus.wstrb.all()),
-            ready.eq(1), go.eq(waits & (ready | ~good)),
-            bus.awready.eq(go), bus.wready.eq(go),
+            taken.i.valid.eq(bus.awvalid & bus.wvalid),
+            taken.i.p.address.eq(bus.awaddr), taken.i.p.data.eq(bus.wdata),
+            taken.i.p.whole.eq(bus.wstrb.all()),
+            bus.awready.eq(taken.i.valid & taken.i.ready), bus.wready.eq(bus.awready),
+            decoder.address.eq(taken.o.p.address),
+            decoded.i.valid.eq(taken.o.valid), taken.o.ready.eq(decoded.i.ready),
+            decoded.i.p.good.eq(decoder.writable & taken.o.p.whole),
+            decoded.i.p.blocks.eq(Cat(getattr(decoder, name) for name in BLOCKS)),
+            decoded.i.p.index.eq(decoder.index), decoded.i.p.offset.eq(decoder.offset),
+            decoded.i.p.data.eq(taken.o.p.data), decoded.o.ready.eq(go),
+            ready.eq(1), go.eq(decoded.o.valid & (~bus.bvalid | bus.bready)
+                               & (ready | ~write.good)),
         ]
-        for name in BLOCKS:
+        due = decoded.o.valid & write.good & (~bus.bvalid | bus.bready)
+        for number, name in enumerate(BLOCKS):
             port, open_now = getattr(self, name), ~self.closed if name != "card" else 1
             m.d.comb += [
-                port.write.eq(waits & good & getattr(decoder, name) & open_now),
-                port.write_index.eq(decoder.index), port.write_offset.eq(decoder.offset),
-                port.data.eq(bus.wdata),
+                port.write.eq(due & write.blocks[number] & open_now),
+                port.write_index.eq(write.index), port.write_offset.eq(write.offset),
+                port.data.eq(write.data),
             ]
             with m.If(port.write):
                 m.d.comb += ready.eq(port.ready)
         with m.If(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
         with m.If(go):
-            m.d.sync += bus.bvalid.eq(1)
-            with m.If(good):
-                m.d.sync += bus.bresp.eq(Response.OKAY)
-            with m.Else():
-                m.d.sync += bus.bresp.eq(Response.SLVERR)
-        return go & ~good
+            m.d.sync += [bus.bvalid.eq(1),
+                         bus.bresp.eq(Mux(write.good, Response.OKAY, Response.SLVERR))]
+        return go & ~write.good
 
     def _read(self, m):
         """Decode, look up, answer: a cycle each, if the block does not take longer.
