@@ -34,10 +34,12 @@ def test_looks_up_every_page(card):
             ctx.set(dut.write_en, 0)
         assert ctx.get(dut.valid) == 0
         for slot, (base, pool) in rows.items():
-            for port in dut.slot:
-                ctx.set(port.addr, slot)
-                assert ctx.get(port.data.base) == base >> 12
-                assert ctx.get(port.data.pool) == pool
+            ctx.set(dut.slot.addr, slot)
+            assert ctx.get(dut.slot.data) == pool
+            ctx.set(dut.row.addr, slot)
+            await ctx.tick()
+            assert ctx.get(dut.row.data.base) == base >> 12
+            assert ctx.get(dut.row.data.pool) == pool
             for place in {0, card.region_pages - 1, rng.randrange(card.region_pages)}:
                 page = slot * card.region_pages + place
                 ctx.set(dut.address.addr, page)
@@ -149,7 +151,7 @@ def test_retires_all_regions_of_the_pool_and_no_other():
     async def bench(ctx):
         await put(ctx, dut.commands, {"retire": 1, "slot": 2, "region": {"pool": 1}})
     simulate(dut, bench, background=[around.watch],
-             tables=[mirror(dut.slot, lambda slot: {"pool": pools.get(slot, 1)})])
+             tables=[mirror(dut.slot, lambda slot: pools.get(slot, 1))])
     assert around.log == [
         ("invalid", 0), *(("retire page", page) for page in range(4)),
         ("invalid", 3), *(("retire page", page) for page in range(12, 16)), ("empty", 1)]

@@ -135,7 +135,8 @@ class Engine(wiring.Component):
             "segments": StreamBuffer(Segment), "opener": PageOpener(),
             "placer": Placer(config),
             "facts": StreamQueue(Facts, depth=FACTS_DEPTH, block=True),
-            "placements": StreamQueue(Placement, depth=8), "fork": PlacementFork(config),
+            "placements": StreamQueue(Placement, depth=8, block=True),
+            "fork": PlacementFork(config),
             "reads": StreamQueue(ReadCommand, depth=8),
             "enrolments": StreamBuffer(Enrolment),
             "ring": RecycleRing(config), "pages": PageTable(config),
@@ -206,7 +207,7 @@ class Engine(wiring.Component):
         wiring.connect(m, self._placer.address, regions.address)
         wiring.connect(m, pages.owner, regions.owner)
         wiring.connect(m, loader.loads, pages.loads)
-        wiring.connect(m, loader.slot, regions.slot[0])
+        wiring.connect(m, loader.slot, regions.slot)
         wiring.connect(m, loader.retire, ring.retire)
         m.d.comb += [
             opener.opened.eq(pages.opened), opener.generation.eq(pages.generation),
@@ -356,7 +357,7 @@ class Engine(wiring.Component):
                 (queue.produced, self._interrupts.produced),
                 (self._lines.shape, queue.shape), (self._reader.base, queue.base),
                 (self._interrupts.moderation, queue.moderation),
-                (regions.slot, self._regions.slot[1]),
+                (regions.slot, self._regions.row),
                 (pool.retire, regions.retire), (regions.commands, self._loader.commands)):
             wiring.connect(m, asks, answers)
         for bank, switch in ((pool, lifecycle.pools), (queue, lifecycle.queues)):

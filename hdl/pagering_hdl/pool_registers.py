@@ -176,6 +176,7 @@ class RegionRegisters(wiring.Component):
                          command.region.pool.eq(self.retire.payload)]
         index = port.read_index
         shown = Signal(struct(abi.REGION["REGION"]))
+        answer_late(m, port, 1)
         m.d.comb += [
             self.slot.addr.eq(index),
             shown.valid.eq(self.valid.bit_select(index, 1)),

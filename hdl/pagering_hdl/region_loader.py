@@ -32,7 +32,7 @@ class RegionLoader(wiring.Component):
     Members
     -------
     commands : :py:`In(stream.Signature(LoaderCommand))`
-    valid : :py:`In(regions)`, slot : :py:`Out(Lookup(8, Region))`
+    valid : :py:`In(regions)`, slot : :py:`Out(Lookup(8, Index))`
         The region table, to read ...
     write_en, set_valid, clear_valid : :py:`Out(1)`, write_slot : :py:`Out(8)`,
     write : :py:`Out(Region)`
@@ -50,7 +50,7 @@ class RegionLoader(wiring.Component):
         self.config = config
         super().__init__({
             "commands": In(stream.Signature(LoaderCommand)),
-            "valid": In(config.regions), "slot": Out(Lookup(8, Region)),
+            "valid": In(config.regions), "slot": Out(Lookup(8, Index)),
             "write_en": Out(1), "set_valid": Out(1), "clear_valid": Out(1),
             "write_slot": Out(8), "write": Out(Region),
             "loads": Out(stream.Signature(Load)),
@@ -85,7 +85,7 @@ class RegionLoader(wiring.Component):
                 with m.If(~command.retire):
                     m.d.comb += self.write_en.eq(1)
                     m.next = "Renew pages"
-                with m.Elif(self.valid.bit_select(slot, 1) & (self.slot.data.pool == pool)):
+                with m.Elif(self.valid.bit_select(slot, 1) & (self.slot.data == pool)):
                     m.d.comb += self.clear_valid.eq(1)
                     m.next = "Renew pages"
                 with m.Else():

@@ -2,6 +2,7 @@
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from .layouts import Index, PageId
@@ -19,7 +20,7 @@ class Region(data.Struct):
 
 
 class RegionTable(wiring.Component):
-    """Looks up pages by their region. All answers come in the same cycle.
+    """Looks up pages by their region. All answers but ``row`` come in the same cycle.
 
     Members
     -------
@@ -27,8 +28,10 @@ class RegionTable(wiring.Component):
         DMA address of a page.
     owner : :py:`In(Lookup(PageId, Index))`
         Pool of a page; two ports.
-    slot : :py:`In(Lookup(8, Region))`
-        A whole row, by slot.
+    slot : :py:`In(Lookup(8, Index))`
+        Pool of a slot.
+    row : :py:`In(Lookup(8, Region))`
+        A whole row, by slot, one cycle later: for the host, who can wait for block RAM.
     valid : :py:`Out(regions)`
         A bit for each slot: its pages may be used.
     write_en : :py:`In(1)`, write_slot : :py:`In(8)`, write : :py:`In(Region)`
@@ -42,7 +45,7 @@ class RegionTable(wiring.Component):
         super().__init__({
             "address": In(Lookup(PageId, 64)),
             "owner": In(Lookup(PageId, Index)),
-            "slot": In(Lookup(8, Region)).array(2),
+            "slot": In(Lookup(8, Index)), "row": In(Lookup(8, Region)),
             "valid": Out(config.regions),
             "write_en": In(1), "write_slot": In(8), "write": In(Region),
             "set_valid": In(1), "clear_valid": In(1),
@@ -51,8 +54,8 @@ class RegionTable(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        m.submodules.bases = bases = StateTable(52, depth=config.regions, reads=3, index=8)
-        m.submodules.pools = pools = StateTable(Index, depth=config.regions, reads=3, index=8)
+        m.submodules.bases = bases = StateTable(52, depth=config.regions, index=8)
+        m.submodules.pools = pools = StateTable(Index, depth=config.regions, reads=2, index=8)
         page = self.address.addr
         offset = Signal(config.region_pages_log2)
         full = Signal(64)
@@ -65,11 +68,13 @@ class RegionTable(wiring.Component):
             pools.read[0].addr.eq(self.owner.addr >> config.region_pages_log2),
             self.owner.data.eq(pools.read[0].data),
         ]
-        for n, asked in enumerate(self.slot, start=1):
-            m.d.comb += [
-                bases.read[n].addr.eq(asked.addr), pools.read[n].addr.eq(asked.addr),
-                asked.data.base.eq(bases.read[n].data), asked.data.pool.eq(pools.read[n].data),
-            ]
+        m.submodules.rows = rows = Memory(shape=Region, depth=config.regions, init=[])
+        row, into = rows.read_port(), rows.write_port()
+        m.d.comb += [
+            pools.read[1].addr.eq(self.slot.addr), self.slot.data.eq(pools.read[1].data),
+            row.addr.eq(self.row.addr), self.row.data.eq(row.data),
+            into.en.eq(self.write_en), into.addr.eq(self.write_slot), into.data.eq(self.write),
+        ]
         m.d.comb += [
             bases.write.en.eq(self.write_en), pools.write.en.eq(self.write_en),
             bases.write.addr.eq(self.write_slot), pools.write.addr.eq(self.write_slot),

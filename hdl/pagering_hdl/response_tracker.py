@@ -65,8 +65,10 @@ class ResponseTracker(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.tickets_queue = tickets = StreamQueue(Ticket, depth=self.depth)
-        m.submodules.pending_queue = pending = StreamQueue(Written, depth=self.depth)
+        m.submodules.tickets_queue = tickets = StreamQueue(Ticket, depth=self.depth,
+                                                           block=True)
+        m.submodules.pending_queue = pending = StreamQueue(Written, depth=self.depth,
+                                                           block=True)
         m.submodules.answered = answered = StreamQueue(Answer, depth=self.depth)
         wiring.connect(m, wiring.flipped(self.tickets), tickets.i)
         wiring.connect(m, wiring.flipped(self.pending), pending.i)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from amaranth.back import rtlil
-from amaranth.hdl import Array, Assert, Assume, ClockDomain, Module, Signal, Value
+from amaranth.hdl import Array, Assert, Assume, ClockDomain, Module, Mux, Signal, Value
 from amaranth.lib.memory import Memory
 
 from pagering_hdl.config import CardConfig
@@ -125,17 +125,32 @@ def contents(m: Any, queue: StreamQueue) -> list[tuple[Any, Any]]:
 
     To be asked before what has the queue is converted.
     """
-    memory = opened(opened(queue).submodules.storage).submodules.storage
-    first = memory.read_ports[0]
+    storage, shape = opened(queue).submodules.storage, queue.o.payload.shape()
+    if not queue.block:
+        memory = opened(storage).submodules.storage
+        return _places(m, memory, memory.read_ports[0].addr, queue.level, shape)
+    first, last = storage.read_ports[0].addr, storage.write_ports[0].addr
+    stored, depth = queue.level - queue.o.valid, storage.depth
+    m.d.comb += [
+        Assert(first < depth), Assert(stored >= 0), Assert(stored <= depth),
+        Assert(last == _wrapped(first + stored, depth)),
+    ]
+    return [(queue.o.valid, queue.o.payload), *_places(m, storage, first, stored, shape)]
+
+
+def _places(m: Any, memory: Memory, first: Any, taken: Any, shape: Any) -> list[tuple[Any, Any]]:
+    """Return for each place of a memory that is a ring, from the first, if it is taken, by what."""
     stored = Array(rows(m, memory))
-    shape = queue.o.payload.shape()
     found = []
     for place in range(memory.depth):
         payload = Signal(shape)
-        where = (first.addr + place)[:(memory.depth - 1).bit_length()]
-        m.d.comb += Value.cast(payload).eq(stored[where])
-        found.append((place < queue.level, payload))
+        m.d.comb += Value.cast(payload).eq(stored[_wrapped(first + place, memory.depth)])
+        found.append((place < taken, payload))
     return found
+
+
+def _wrapped(row: Any, depth: int) -> Any:
+    return Mux(row >= depth, row - depth, row)
 
 
 def rows(m: Any, memory: Memory) -> list[Any]:
