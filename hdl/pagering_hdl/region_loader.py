@@ -66,6 +66,8 @@ class RegionLoader(wiring.Component):
         page = Cat(place, slot)
         last = Signal()
         pool = command.region.pool
+        registered, owner = Signal(), Signal(Index)
+        m.d.sync += [registered.eq(self.valid.bit_select(slot, 1)), owner.eq(self.slot.data)]
         m.d.comb += [
             last.eq(place == config.region_pages - 1),
             self.slot.addr.eq(slot), self.write_slot.eq(slot), self.write.eq(command.region),
@@ -80,12 +82,14 @@ class RegionLoader(wiring.Component):
             with m.State("Await command"):
                 m.d.sync += [place.eq(0), slot.eq(Mux(command.retire, 0, command.slot))]
                 with m.If(self.commands.valid):
-                    m.next = "Find region"
+                    m.next = "Look up region"
+            with m.State("Look up region"):
+                m.next = "Find region"
             with m.State("Find region"):
                 with m.If(~command.retire):
                     m.d.comb += self.write_en.eq(1)
                     m.next = "Renew pages"
-                with m.Elif(self.valid.bit_select(slot, 1) & (self.slot.data == pool)):
+                with m.Elif(registered & (owner == pool)):
                     m.d.comb += self.clear_valid.eq(1)
                     m.next = "Renew pages"
                 with m.Else():
@@ -112,7 +116,7 @@ class RegionLoader(wiring.Component):
                         m.next = "Await command"
             with m.State("Next region"):
                 m.d.sync += slot.eq(slot + 1)
-                m.next = "Find region"
+                m.next = "Look up region"
                 with m.If(slot == config.regions - 1):
                     m.next = "Empty ring"
             with m.State("Empty ring"):
