@@ -110,6 +110,8 @@ class Card:
     @receive.setter
     def receive(self, on: bool) -> None:
         self.registers.card.CONTROL.modify(receive=int(on))
+        # The write is a posted one: it has arrived when the card answers a read behind it.
+        self.registers.card.CONTROL.get("receive")
 
     def steer_to(self, queue: RxQueue | int) -> None:
         """Send every frame to one queue.
