@@ -36,7 +36,7 @@ SHARES = {"64-bit": 2, "packed": 3, "512-bit": 2}
 """Runs on each card, with seeds of their own."""
 SHORT = 16
 """Operations that are enough to show any of the faults."""
-FRAMES = int(os.environ.get("PAGERING_STORM_FRAMES", "30000"))
+FRAMES = int(os.environ.get("PAGERING_STORM_FRAMES", "10000"))
 SEED = int(os.environ.get("PAGERING_STORM_SEED", "1"))
 
 
