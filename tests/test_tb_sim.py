@@ -75,7 +75,8 @@ def test_moderation_saves_interrupts_and_loses_no_frame(sim: Run, tmp_path: Path
         status, report = sim(pcap=capture, moderation=moderation)
         assert (status, report["frames_delivered"]) == (0, 300)
         per_frame.append(report["interrupts_per_frame"])
-    assert per_frame[0] > 2 * per_frame[1] > 2 * per_frame[2] > 0
+    # 2 us are hardly longer than a frame with its neighbours; 16 frames are.
+    assert per_frame[0] > per_frame[1] > 2 * per_frame[2] > 0
 
 
 @pytest.mark.slow
