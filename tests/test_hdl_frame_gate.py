@@ -231,6 +231,30 @@ def test_closed_dooms_the_frame_under_way_and_holds_the_next():
     assert seen == [DropCause.CARD_DISABLED, bytes(range(64))]
 
 
+def test_no_frame_ends_while_the_tables_that_count_it_are_cleared():
+    dut, seen, prepare, storage = gate()
+
+    async def bench(ctx):
+        await prepare(ctx)
+        frame = beats(bytes(64))
+        await send(ctx, dut.frames, frame[:6])
+        ctx.set(dut.closed, 1)
+        await ctx.tick()
+        ctx.set(dut.clearing, 1)
+        await send(ctx, dut.frames, frame[6:7])
+        for name, value in frame[7].items():
+            ctx.set(getattr(dut.frames, name), value)
+        ctx.set(dut.frames.tvalid, 1)
+        await ctx.tick().repeat(20)
+        assert not seen
+        assert not ctx.get(dut.frames.tready)
+        ctx.set(dut.clearing, 0)
+        await send(ctx, dut.frames, frame[7:])
+        await ctx.tick().repeat(2)
+    simulate(dut, bench, background=[storage])
+    assert seen == [DropCause.CARD_DISABLED]
+
+
 @pytest.mark.parametrize("before", range(1, 9))
 @pytest.mark.parametrize("pause", [1, 6, 12])
 def test_a_frame_that_a_reset_cuts_is_swallowed_whole(before, pause):

@@ -90,6 +90,8 @@ class Engine(wiring.Component):
         The other side of the wire should be silent.
     closed : :py:`In(1)`
         Take no new frame: a reset is near.
+    clearing : :py:`In(1)`
+        Take no beat: tables are being cleared.
     reset : :py:`Out(1)`
         The host asks for a reset.
     idle : :py:`Out(1)`
@@ -104,7 +106,7 @@ class Engine(wiring.Component):
             **{name: In(RegisterPort()) for name in BLOCKS},
             "access_refusal": In(Refusal),
             "irq": Out(config.queues + 1), "pause": Out(1),
-            "closed": In(1), "reset": Out(1), "idle": Out(1),
+            "closed": In(1), "clearing": In(1), "reset": Out(1), "idle": Out(1),
         })
         self._mirroring = Signal()
         """Counts are about to be written, and so go before completions."""
@@ -176,6 +178,7 @@ class Engine(wiring.Component):
         m.d.comb += [
             gate.control.eq(self._card_registers.control),
             gate.limits.eq(self._card_registers.limits), gate.closed.eq(self.closed),
+            gate.clearing.eq(self.clearing),
             gate.room.eq(fifo.room & dissector.room), dissector.length.eq(gate.length),
             dissector.time.eq(self._clock.time),
             steering.control.eq(self._card_registers.steering),

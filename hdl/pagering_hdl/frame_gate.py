@@ -86,6 +86,8 @@ class FrameGate(wiring.Component):
     limits : :py:`In(struct(abi.CARD["FRAME_LIMITS"]))`
     closed : :py:`In(1)`
         A reset is near: doom the frame under way and hold the next.
+    clearing : :py:`In(1)`
+        Take no beat: the tables in which its frame would be counted are being cleared.
     room : :py:`In(1)`
         The FIFO can take one more beat and commit it.
     write : :py:`Out(1)`
@@ -114,7 +116,7 @@ class FrameGate(wiring.Component):
             "frames": In(AxiStream(bits)),
             "control": In(struct(abi.CARD["CONTROL"])),
             "limits": In(struct(abi.CARD["FRAME_LIMITS"])),
-            "closed": In(1), "room": In(1),
+            "closed": In(1), "clearing": In(1), "room": In(1),
             "write": Out(1), "beat": Out(bits), "commit": Out(1), "rollback": Out(1),
             "length": Out(14), "taken": Out(range(bits // 8 + 1)), "first": Out(1),
             "ended": Out(1), "size": Out(15), "dropped": Out(Drop),
@@ -149,7 +151,7 @@ class FrameGate(wiring.Component):
         take = Signal()
         m.d.comb += [
             now.overflow.eq(known.overflow | (~doomed & ~self.room)),
-            counter.o.ready.eq((midframe | ~self.closed)
+            counter.o.ready.eq((midframe | ~self.closed) & ~self.clearing
                                & (doomed | self.room | self.control.drop_when_full)),
             take.eq(counter.o.valid & counter.o.ready),
             # A last beat without bytes takes no place: the reader counts beats from the length.

@@ -26,12 +26,15 @@ class ResetControl(wiring.Component):
         From the request until the card can be used.
     clear : :py:`Out(1)`
         Reset of the rest of the card.
+    clearing : :py:`Out(1)`
+        It, or the clearing of tables after it: what is written to them now is lost.
     """
 
     request: In(1)
     idle: In(1)
     resetting: Out(1)
     clear: Out(1)
+    clearing: Out(1)
 
     def __init__(self, rows):
         self.rows = rows
@@ -41,7 +44,10 @@ class ResetControl(wiring.Component):
         m = Module()
         row = Signal(range(self.rows + 1))
         with m.FSM(name="reset_control", init="Clear tables") as fsm:
-            m.d.comb += self.resetting.eq(~fsm.ongoing("Run"))
+            m.d.comb += [
+                self.resetting.eq(~fsm.ongoing("Run")),
+                self.clearing.eq(fsm.ongoing("Clear") | fsm.ongoing("Clear tables")),
+            ]
             with m.State("Run"):
                 with m.If(self.request):
                     m.next = "Drain"

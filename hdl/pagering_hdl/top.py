@@ -64,8 +64,8 @@ class Top(Elaboratable):
             wiring.connect(m, getattr(window, name), getattr(engine, name))
         m.d.comb += [
             engine.closed.eq(reset.resetting), window.closed.eq(reset.resetting),
-            reset.request.eq(engine.reset), reset.idle.eq(engine.idle),
-            engine.access_refusal.eq(window.refusal),
+            engine.clearing.eq(reset.clearing), reset.request.eq(engine.reset),
+            reset.idle.eq(engine.idle), engine.access_refusal.eq(window.refusal),
             self.ports["irq"].eq(engine.irq), self.ports["pause_req"].eq(engine.pause),
         ]
         return m

@@ -205,6 +205,24 @@ async def a_frame_that_a_reset_cuts_in_two_is_not_delivered(dut: HierarchyObject
 
 
 @cocotb.test()
+async def a_frame_that_ends_during_a_reset_is_counted_twice_or_not_at_all(
+        dut: HierarchyObject) -> None:
+    """Once as a frame, once as dropped: whenever its last beat comes."""
+    rig = Rig(dut)
+    await rig.start()
+    for wait in range(50, 110):
+        await rig.bench.send_raw(AxiStreamFrame(rig.frame(100 * rig.config.bus_bytes)))
+        await rig.bench.cycles(wait)
+        await rig.write(abi.CARD, "RESET", reset=1)
+        await rig.bench.transport.flush()
+        await rig.ready()
+        await rig.bench.sent()
+        await rig.bench.cycles(20)
+        counted = await rig.get(abi.STATS, "FRAMES_IN")
+        assert (await rig.drops()).get("CARD_DISABLED", 0) == counted, wait
+
+
+@cocotb.test()
 async def regions_are_loaded_by_one_write_each_in_any_number(dut: HierarchyObject) -> None:
     rig = Rig(dut)
     await rig.start()
