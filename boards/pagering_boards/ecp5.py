@@ -33,8 +33,13 @@ _SCRIPT = f"""
 read_rtlil {TOP}.il
 delete t:$check t:$print
 rename -hide {TOP}.engine/w:*
+memory_nordff
 synth_ecp5 -top {TOP}
 write_json {TOP}.json
+"""
+"""
+Yosys looks at ``no_rw_check`` of a memory only when it makes a register behind the memory part of
+it, so such registers are first taken apart from Amaranth's memories, which come with them.
 """
 _OPTIONS = ("--um5g-45k", "--speed", "8", "--package", "CABGA381", "--freq", str(_TARGET_MHZ),
             "--timing-allow-fail", "--lpf-allow-unconstrained", "--detailed-timing-report")
