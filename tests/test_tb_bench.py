@@ -39,7 +39,8 @@ def measured(**changes: Any) -> dict[str, Any]:
     return {"cycles": 20_000, "frames": 2000, "cycles_per_frame": 10.0, "bursts_per_frame": 1.25,
             "data_bursts_per_frame": 1.0, "line_bursts_per_frame": 0.25,
             "bus_bytes_per_frame": 80.0, "link_bytes_per_frame": 80.0, "utilization": 1.0,
-            "returns_per_frame": 1.0, "commands_per_frame": 0.0, "lost": {}, **changes}
+            "returns_per_frame": 1.0, "fetched_per_frame": 0.0,
+            "commands_per_frame": 0.0, "lost": {}, **changes}
 
 
 def feed(meter: Meter, *bursts: tuple[int, int, int]) -> None:
@@ -47,7 +48,7 @@ def feed(meter: Meter, *bursts: tuple[int, int, int]) -> None:
     for address, size, cycle in bursts:
         line = [{"length": 64, "end": 1}] * (size // 16) if address < 0x9000 else []
         meter.see(Burst(address, -(-size // 8), 8, bytes=size, last_cycle=cycle), line,
-                  tokens=cycle, writes=2 * cycle)
+                  tokens=cycle, fetched=0, writes=2 * cycle)
 
 
 @pytest.mark.parametrize(("sizes", "bus_bits", "cycles"), [
@@ -139,6 +140,9 @@ def test_a_row_says_where_the_link_carries_more_than_the_model() -> None:
     assert (row.link_up_per_frame, row.link_down_per_frame) == (98, 4.175)
     assert row.explained == ("0.500 bursts of data instead of 1.000; 0.250 tokens instead of "
                              "1.000; 0.100 writes to tell how far it read")
+    row = judge(JOB, POINT, measured(fetched_per_frame=1.0))
+    assert (row.link_up_per_frame, row.link_down_per_frame) == (111.5, 5.5)
+    assert row.explained == "1.000 tokens fetched, which takes requests"
 
 
 def test_window_closes_when_the_card_is_as_far_ahead_as_it_was() -> None:
@@ -153,7 +157,7 @@ def test_window_closes_when_the_card_is_as_far_ahead_as_it_was() -> None:
     assert meter.figures() == {
         "cycles": 64, "frames": 13, "cycles_per_frame": 64 / 13, "bursts_per_frame": 8 / 13,
         "data_bursts_per_frame": 4 / 13, "line_bursts_per_frame": 4 / 13,
-        "bus_bytes_per_frame": 80, "link_bytes_per_frame": 80,
+        "bus_bytes_per_frame": 80, "link_bytes_per_frame": 80, "fetched_per_frame": 0,
         "utilization": (13 * 80 / 8) / 64, "returns_per_frame": 64 / 13,
         "commands_per_frame": 64 / 13}
 

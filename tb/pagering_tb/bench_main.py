@@ -1,8 +1,9 @@
 """The simulation behind ``pagering bench``: counts cycles where they are spent, on the bus.
 
-Frames come back to back for as long as a point is measured. The host polls all queues with the
-shipped driver, compares every byte and returns what it took, so that returns are part of the load:
-before the first point every page has been used, and from then on none is new.
+Frames come back to back for as long as a point is measured, of flows in random order, which the
+card steers by hash and by rules (:mod:`pagering_tb.bench_traffic`). The host polls all queues with
+the shipped driver, compares every byte and returns what it took, so that returns are part of the
+load: before the first point every page has been used, and from then on none is new.
 
 How a figure is counted is in :mod:`pagering_tb.bench_meter`.
 """
@@ -24,8 +25,9 @@ from pagering_hdl.config import CardConfig
 
 from .bench import BenchOptions, CardBench, limit_wall_time
 from .bench_meter import Meter
+from .bench_traffic import Traffic
 from .conservation import check_frames, check_pages, read_levels
-from .scoreboard import Scoreboard, round_robin
+from .scoreboard import Scoreboard
 from .sim_bench import JOB_VARIABLE, Point
 from .write_port import Burst
 
@@ -35,7 +37,7 @@ _PAGES_PER_POOL = 64
 """Few, so that they go round often; many more than are under way at any time."""
 _RING_ENTRIES = 1024
 _POLL_CYCLES = 64
-_BURST_FRAMES = 64
+_BURST_FRAMES = 256
 _WARM_FRAMES = 128
 _WARM_LATENCIES = 4
 """Frames and memory latencies that pass before a window opens."""
@@ -48,17 +50,20 @@ class PointRun:
     ----------
     bench : CardBench
         Not yet started.
+    returns : str
+        Which way tokens go back: push or pull.
     """
 
-    def __init__(self, bench: CardBench) -> None:
+    def __init__(self, bench: CardBench, returns: str) -> None:
         self.bench = bench
+        self.returns = returns
         self.card: Card
         self.queues: list[RxQueue] = []
         self.rings: list[range] = []
         self.over = False
         self.order = "fifo"
-        self._serial = 0
-        bench.board = Scoreboard(round_robin(bench.config.queues))
+        self.traffic = Traffic(bench.config.queues, bench.rng)
+        bench.board = Scoreboard(self.traffic.queue_of)
 
     def open(self) -> None:
         """Bring the card up; driver code."""
@@ -68,11 +73,12 @@ class PointRun:
         pools = [card.add_pool(pages) for _ in range(config.pools)]
         for number in range(config.queues):
             before = set(memory.blocks)
-            queue = card.add_queue(pools[number % config.pools], _RING_ENTRIES)
+            queue = card.add_queue(pools[number % config.pools], _RING_ENTRIES,
+                                   returns=self.returns)
             (ring,) = set(memory.blocks) - before
             self.rings.append(range(ring.address, ring.end))
             self.queues.append(queue)
-        card.steer_round_robin(self.queues)
+        self.traffic.steer(card, self.queues)
         card.receive = True
 
     def host(self) -> None:
@@ -85,11 +91,11 @@ class PointRun:
                         bench.board.receive(queue.index, frame.tobytes())
                         if frame.write_error:
                             bench.board.problem("a frame is marked as badly written")
-                    self._return(list(burst))
+                    self._return(queue, list(burst))
             bench.sleep(_POLL_CYCLES)
             limit_wall_time()
 
-    def _return(self, frames: list[Frame]) -> None:
+    def _return(self, queue: RxQueue, frames: list[Frame]) -> None:
         """Give frames back in another order than that of their coming; driver code."""
         if self.order == "fifo":
             return  # as the end of a burst does it
@@ -97,15 +103,15 @@ class PointRun:
             self.bench.rng.shuffle(frames)
         else:
             frames.reverse()
-        for frame in frames:
-            frame.release()
+        queue.release(frames)
 
     async def warm_up(self) -> None:
         """Use every page once."""
         config = self.bench.config
         pages = sum(pool.registered_by_host for pool in self.card.pools)
         takes_a_page = config.page_bytes if config.chunks > 1 else 64
-        await self.bench.send(self._frame(takes_a_page) for _ in range(pages))
+        await self.bench.send(self.traffic.frame(takes_a_page, number % config.queues)
+                              for number in range(pages))
         await self.settle()
 
     async def measure(self, point: Point, cycles: int) -> dict[str, Any]:
@@ -118,7 +124,8 @@ class PointRun:
 
         def see(burst: Burst) -> None:
             meter.see(burst, self._completions(burst),
-                      sum(queue.stats.returns for queue in self.queues), bench.transport.writes)
+                      sum(queue.stats.returns for queue in self.queues),
+                      sum(queue.returns.pulled for queue in self.queues), bench.transport.writes)
         bench.port.on_burst = see
         await bench.send(self._until(meter, point.sizes))
         bench.port.on_burst = None
@@ -137,7 +144,7 @@ class PointRun:
             if any(burst.address in ring for ring in self.rings):
                 out.append(burst.last_cycle)
         bench.port.on_burst = see
-        sending = cocotb.start_soon(bench.send([self._frame(size)]))
+        sending = cocotb.start_soon(bench.send([self.traffic.frame(size)]))
         edge = RisingEdge(dut.clk)
         while True:
             await edge
@@ -182,14 +189,7 @@ class PointRun:
         for size in itertools.cycle(sizes):
             if meter.done:
                 return
-            yield self._frame(size)
-
-    def _frame(self, size: int) -> bytes:
-        """Return a frame unlike all others."""
-        self._serial += 1
-        head = self._serial.to_bytes(8, "big")
-        return (head + bytes((self._serial + n) & 0xFF for n in range(256)) * (size // 256 + 1)
-                )[:size]
+            yield self.traffic.frame(size)
 
 
 @cocotb.test()
@@ -197,7 +197,7 @@ async def run(dut: Any) -> None:
     """Measure the points of the job file."""
     job = json.loads(Path(os.environ[JOB_VARIABLE]).read_text(encoding="utf-8"))
     bench = CardBench(dut, CardConfig(**job["config"]), BenchOptions())
-    points = PointRun(bench)
+    points = PointRun(bench, job["returns"])
     await bench.start()
     await bench.driver(points.open)
     host = cocotb.start_soon(bench.driver(points.host))

@@ -43,8 +43,10 @@ class Counts:
     beats: int = 0
     tokens: int = 0
     """Returned by the host."""
+    fetched: int = 0
+    """Of those, the ones that the card fetched."""
     writes: int = 0
-    """Of registers, returned tokens among them."""
+    """Of registers, tokens among them that were not fetched."""
 
     @property
     def ahead(self) -> int:
@@ -76,7 +78,7 @@ class Meter:
         return self.end != 0
 
     def see(self, burst: Burst, completions: Sequence[Mapping[str, int]], tokens: int,
-            writes: int) -> None:
+            fetched: int, writes: int) -> None:
         """Take note of a burst.
 
         Parameters
@@ -85,8 +87,9 @@ class Meter:
             As it was on the bus.
         completions : Sequence[Mapping[str, int]]
             The fields of those in it, if it goes to a ring.
-        tokens, writes : int
-            Tokens returned and registers written by the host so far, tokens included.
+        tokens, fetched, writes : int
+            Tokens returned so far, those of them that the card fetched, and registers written by
+            the host, other tokens included.
         """
         if self.done:
             return
@@ -99,7 +102,7 @@ class Meter:
             return
         now.line_bytes += burst.bytes
         now.line_bursts += 1
-        now.tokens, now.writes = tokens, writes
+        now.tokens, now.fetched, now.writes = tokens, fetched, writes
         for completion in completions:
             now.completed += completion["length"]
             now.frames += completion["end"]
@@ -123,4 +126,5 @@ class Meter:
                     ("data_bursts", seen.data_bursts), ("line_bursts", seen.line_bursts),
                     ("bus_bytes", seen.written + seen.line_bytes),
                     ("link_bytes", seen.link_bytes), ("returns", seen.tokens),
-                    ("commands", seen.writes - seen.tokens))}}
+                    ("fetched", seen.fetched),
+                    ("commands", seen.writes + seen.fetched - seen.tokens))}}

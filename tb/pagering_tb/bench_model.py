@@ -8,7 +8,8 @@ numbers and checks. For a card without a descriptor fetch it carries, per frame 
 * down: a token for each segment, sixteen in a packet of 64 bytes.
 
 A burst on the card's memory bus is one packet. Tokens are written to successive words of the return
-window, which a host combines to packets of 64 bytes; each other register write is a packet.
+window, which a host combines to packets of 64 bytes; each other register write is a packet. Tokens
+that the card fetches come down just so, and for each sixteen a request goes up.
 """
 
 from __future__ import annotations
@@ -63,8 +64,9 @@ class LinkModel:
 
     def up_measured(self, measured: Mapping[str, Any]) -> float:
         """Return what the bursts that were counted are on the link."""
+        requests = measured["fetched_per_frame"] / TOKENS_PER_PACKET
         return float(measured["link_bytes_per_frame"]
-                     + measured["bursts_per_frame"] * PACKET_BYTES)
+                     + (measured["bursts_per_frame"] + requests) * PACKET_BYTES)
 
     def down_measured(self, measured: Mapping[str, Any]) -> float:
         """Return what the register writes that were counted are on the link."""
@@ -81,6 +83,9 @@ class LinkModel:
                 ("tokens", measured["returns_per_frame"], self.segments)):
             if abs(found - due) > 0.005:
                 reasons.append(f"{found:.3f} {name} instead of {due:.3f}")
+        if measured["fetched_per_frame"] > 0.005:
+            reasons.append(f"{measured['fetched_per_frame']:.3f} tokens fetched, which takes "
+                           f"requests")
         if measured["commands_per_frame"] > 0.005:
             reasons.append(f"{measured['commands_per_frame']:.3f} writes to tell how far it read")
         return "; ".join(reasons)
