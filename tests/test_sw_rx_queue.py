@@ -255,6 +255,48 @@ def test_a_retained_frame_outlives_its_burst_until_released(rig: Rig) -> None:
     assert not any(rig.card.faults().values()), "the card never saw the second release"
 
 
+def test_frames_go_back_in_one_go_and_in_the_order_given(rig: Rig) -> None:
+    for _ in range(3):
+        rig.fake.inject(bytes(4096))
+    with rig.queue.recv() as burst:
+        kept = [frame.retain() for frame in burst]
+    order = [kept[2], kept[0], kept[1]]
+    pages = [page_of(frame) for frame in order]
+    rig.queue.release(order)
+    assert (rig.pool.free, rig.queue.stats.retained) == (8, 0)
+    for _ in range(8):
+        rig.fake.inject(bytes(4096))
+    with rig.queue.recv() as burst:
+        assert [page_of(frame) for frame in burst][5:] == pages, "first back, first used"
+
+
+def page_of(frame: Frame) -> int:
+    return abi.TOKEN.unpack(frame.tokens[0])["page"]
+
+
+def test_a_frame_goes_back_through_its_own_queue(rig: Rig) -> None:
+    rig.fake.inject(bytes(64))
+    other = rig.card.add_queue(rig.pool)
+    with rig.queue.recv() as burst:
+        kept = burst[0].retain()
+    with pytest.raises(ValueError, match="a frame of queue 0 cannot go back through queue 1"):
+        other.release([kept])
+    kept.release()
+
+
+def test_frames_before_a_wrong_one_go_back(rig: Rig) -> None:
+    for _ in range(3):
+        rig.fake.inject(bytes(4096))
+    with rig.queue.recv() as burst:
+        first, gone, last = (frame.retain() for frame in burst)
+    gone.release()
+    with pytest.raises(FrameReleased, match="released twice"):
+        rig.queue.release([first, gone, last])
+    assert rig.pool.free == 7
+    last.release()
+    assert rig.pool.free == 8
+
+
 def test_a_frame_can_go_back_before_its_burst_ends(rig: Rig) -> None:
     for _ in range(3):
         rig.fake.inject(bytes(4096))

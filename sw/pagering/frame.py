@@ -267,16 +267,27 @@ class Frame:
             If it went back already.
 
         """
+        self._owner.release((self,))
+
+    def give_up(self) -> tuple[int, ...]:
+        """Make the frame unusable, and return the tokens that its queue is to return.
+
+        Raises
+        ------
+        FrameReleased
+            If it went back already.
+
+        """
         if self._state is _State.RETURNED:
             raise FrameReleased(f"a frame of queue {self.queue} was released twice; release each "
                                 f"retained frame once")
         retained = self._state is _State.RETAINED
         self.invalidate()
-        self._owner.give_back(self.tokens)
         if retained:
             self._owner.stats.retained -= 1
             for pool, page in self._held:
                 pool.let_go(page)
+        return self.tokens
 
     def invalidate(self) -> None:
         """Make the views unusable, without telling the card."""

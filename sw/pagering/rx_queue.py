@@ -8,7 +8,7 @@ and one write of CONSUMED.
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -337,6 +337,27 @@ class RxQueue(Moderated):
         if self._head != self._told and not self.closed:
             self._told = self._head
             self._user.CONSUMED.write(index=self._head)
+
+    def release(self, frames: Iterable[Frame]) -> None:
+        """Give the memory of several frames of this queue back, in this order and in one go.
+
+        Raises
+        ------
+        ValueError
+            If one is of another queue. Those before it went back.
+        FrameReleased
+            If one went back already. Those before it went back now.
+
+        """
+        tokens: list[int] = []
+        try:
+            for frame in frames:
+                if frame.queue != self.index:
+                    raise ValueError(f"a frame of queue {frame.queue} cannot go back through queue "
+                                     f"{self.index}; release it there")
+                tokens += frame.give_up()
+        finally:
+            self.give_back(tokens)
 
     def give_back(self, tokens: Sequence[int]) -> None:
         """Return tokens, neighbours merged."""
