@@ -54,6 +54,18 @@ def test_decodes_what_the_contract_says_and_nothing_else():
     simulate(clocked(dut), bench)
 
 
+def test_a_card_without_steering_has_no_registers_of_it():
+    dut = AddressDecoder(config(steering=False))
+
+    async def bench(ctx):
+        for register in abi.STEER:
+            ctx.set(dut.address, abi.STEER.address(register.name))
+            assert not ctx.get(dut.readable | dut.writable)
+        ctx.set(dut.address, abi.STATS.address("FRAMES_IN"))
+        assert ctx.get(dut.readable)
+    simulate(clocked(dut), bench)
+
+
 def window():
     dut = RegisterWindow(CARD)
     return dut, Manager(dut.bus)

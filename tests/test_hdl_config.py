@@ -34,6 +34,10 @@ from pagering_hdl.config import BUS_WIDTHS, CardConfig
     ({"in_flight": 2}, "in_flight must be a power of two from 4 to 1024, not 2"),
     ({"clock_khz": 999}, "clock_khz must be 1000 to 2000000, not 999"),
     ({"pool_watch": False}, "pool_watch must be true on a card with pull_returns, not False"),
+    ({"parser": False, "header_split": False},
+     "parser must be true on a card with steering, not False"),
+    ({"parser": False, "steering": False},
+     "parser must be true on a card with header_split, not False"),
     ({"in_flight": 2048}, "in_flight must be a power of two from 4 to 1024, not 2048"),
 ])
 def test_init_wrong(changes, sentence):
@@ -47,6 +51,7 @@ def test_init_wrong(changes, sentence):
     {"max_frame": 16383}, {"max_frame": 64, "fifo_bytes": 1024}, {"in_flight": 4},
     {"chunk_bytes": 64}, {"bus_bits": 512, "burst_bytes": 4096},
     {"pull_returns": False, "pool_watch": False}, {"pull_returns": False},
+    {"steering": False}, {"parser": False, "steering": False, "header_split": False},
 ])
 def test_takes_the_extremes(changes):
     for name, value in changes.items():

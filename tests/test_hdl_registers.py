@@ -17,7 +17,7 @@ from pagering_hdl.top import Top
 
 CARD = config(queues=2, pools=2, pages=16, region_pages=4, chunk_bytes=1024, in_flight=4)
 COUNTS = {"": 1, "regions": 4, "pools": 2, "queues": 2}
-OKAY = 0
+OKAY, SLVERR = 0, 2
 CONSTANTS = {
     "CAP_CLOCK": CARD.clock_khz,
     "CAP_COUNTS": abi.CARD["CAP_COUNTS"].pack(queues=2, pools=2, regions=4),
@@ -25,7 +25,7 @@ CONSTANTS = {
                                             bus_log2=3),
     "CAP_LIMITS": abi.CARD["CAP_LIMITS"].pack(frame_bytes=1000, burst_bytes=256),
     "CAP_FEATURES": abi.CARD["CAP_FEATURES"].pack(header_split=1, pull_returns=1,
-                                                     pool_watch=1),
+                                                     pool_watch=1, parser=1, steering=1),
     "STATUS of CARD": abi.CARD["STATUS"].pack(idle=1),
 }
 
@@ -204,6 +204,22 @@ def test_a_card_without_return_rings_and_mirrors_refuses_them():
         assert await card.refused() == refused
         assert await card.read(abi.POOL, "OLDEST") == 0
     run(body, pull_returns=False, pool_watch=False)
+
+
+def test_a_card_without_steering_refuses_to_hash():
+    async def body(card):
+        features = abi.CARD["CAP_FEATURES"].unpack(await card.read(abi.CARD, "CAP_FEATURES"))
+        assert [features[name] for name in ("header_split", "parser", "steering")] == [0, 0, 0]
+        await card.write(abi.CARD, "STEERING", abi.SteeringMode.ROUND_ROBIN)
+        await card.write(abi.CARD, "STEERING", abi.SteeringMode.RSS)
+        assert await card.refused() == 1
+        assert await card.read(abi.CARD, "STEERING") == abi.SteeringMode.ROUND_ROBIN
+        for register in abi.STEER:
+            address = abi.STEER.address(register.name)
+            assert await card.bus.read(card.ctx, address) == (0, SLVERR)
+            assert await card.bus.write(card.ctx, address, 1) == SLVERR
+        assert await card.read(abi.STATS, "FAULT_REGISTER_ACCESS") == 2 * len(list(abi.STEER))
+    run(body, parser=False, steering=False, header_split=False)
 
 
 def test_start_and_drain():

@@ -21,9 +21,12 @@ CARDS: dict[str, dict[str, Any]] = {
     "512-bit": {"bus_bits": 512, "pools": 2, "chunk_bytes": 64, "pages": 256, "region_pages": 16},
     "64-queues": {"bus_bits": 256, "queues": 64, "pools": 64, "page_bytes": 65536,
                   "chunk_bytes": 1024, "pages": 256, "region_pages": 2},
+    "smallest": {"queues": 1, "pools": 1, "pages": 256, "in_flight": 16, "parser": False,
+                 "steering": False, "header_split": False, "pull_returns": False,
+                 "pool_watch": False},
 }
 RUNS = {
-    "frames": ("64-bit", "packed", "512-bit", "64-queues"),
+    "frames": ("64-bit", "packed", "512-bit", "64-queues", "smallest"),
     "drops": ("64-bit", "packed", "512-bit"),
     "counting": ("64-bit", "packed", "512-bit"),
     "returns": ("64-bit", "packed"),

@@ -12,10 +12,15 @@ from .page_table import Refusal
 from .register_port import RegisterPort
 from .streams import StreamBuffer
 
-__all__ = ["AddressDecoder", "DecodedWrite", "RegisterWindow", "TakenWrite"]
+__all__ = ["AddressDecoder", "DecodedWrite", "RegisterWindow", "TakenWrite", "blocks"]
 
 BLOCKS = {"card": abi.CARD, "region": abi.REGION, "pool": abi.POOL, "queue": abi.QUEUE,
           "user": abi.USER, "steer": abi.STEER, "stats": abi.STATS}
+
+
+def blocks(config):
+    """Return the blocks that a card has, by name."""
+    return {name: block for name, block in BLOCKS.items() if name != "steer" or config.steering}
 
 
 class AddressDecoder(wiring.Component):
@@ -33,6 +38,7 @@ class AddressDecoder(wiring.Component):
     """
 
     def __init__(self, config):
+        self.blocks = blocks(config)
         self.counts = {"": 1, "regions": config.regions, "pools": config.pools,
                        "queues": config.queues}
         super().__init__({
@@ -56,7 +62,7 @@ class AddressDecoder(wiring.Component):
         with m.Else():
             m.d.comb += [self.queue.eq(~page[0]), self.user.eq(page[0]),
                          self.index.eq(page[1:] - 1), self.offset.eq(offset)]
-        for name, block in BLOCKS.items():
+        for name, block in self.blocks.items():
             with m.If(getattr(self, name) & (self.index < self.counts[block.count])):
                 self._permit(m, block)
         with m.If(self.user & (self.offset >= abi.RETURN_WINDOW) & (self.offset[:2] == 0)
@@ -102,6 +108,7 @@ class RegisterWindow(wiring.Component):
     -------
     bus : :py:`In(AxiLite())`
     card, region, pool, queue, user, steer, stats : :py:`Out(RegisterPort())`
+        Those that the card has.
     closed : :py:`In(1)`
         The card is being reset: reads give zero and writes are ignored, but in the card's page.
     refusal : :py:`Out(Refusal)`
@@ -109,8 +116,9 @@ class RegisterWindow(wiring.Component):
 
     def __init__(self, config):
         self.config = config
+        self.blocks = blocks(config)
         super().__init__({
-            "bus": In(AxiLite()), **{name: Out(RegisterPort()) for name in BLOCKS},
+            "bus": In(AxiLite()), **{name: Out(RegisterPort()) for name in self.blocks},
             "closed": In(1), "refusal": Out(Refusal),
         })
 
@@ -137,14 +145,14 @@ class RegisterWindow(wiring.Component):
             decoder.address.eq(taken.o.p.address),
             decoded.i.valid.eq(taken.o.valid), taken.o.ready.eq(decoded.i.ready),
             decoded.i.p.good.eq(decoder.writable & taken.o.p.whole),
-            decoded.i.p.blocks.eq(Cat(getattr(decoder, name) for name in BLOCKS)),
+            decoded.i.p.blocks.eq(Cat(getattr(decoder, name) for name in self.blocks)),
             decoded.i.p.index.eq(decoder.index), decoded.i.p.offset.eq(decoder.offset),
             decoded.i.p.data.eq(taken.o.p.data), decoded.o.ready.eq(go),
             ready.eq(1), go.eq(decoded.o.valid & (~bus.bvalid | bus.bready)
                                & (ready | ~write.good)),
         ]
         due = decoded.o.valid & write.good & (~bus.bvalid | bus.bready)
-        for number, name in enumerate(BLOCKS):
+        for number, name in enumerate(self.blocks):
             port, open_now = getattr(self, name), ~self.closed if name != "card" else 1
             m.d.comb += [
                 port.write.eq(due & write.blocks[number] & open_now),
@@ -169,7 +177,7 @@ class RegisterWindow(wiring.Component):
         m.submodules.read_decoder = decoder = AddressDecoder(self.config)
         address, step = Signal(abi.WINDOW_ADDRESS_BITS), Signal(3)
         index, offset, readable = Signal(8), Signal(12), Signal()
-        chosen = Signal(len(BLOCKS))
+        chosen = Signal(len(self.blocks))
         m.d.comb += [decoder.address.eq(address), bus.arready.eq(~step.any() & ~bus.rvalid)]
         waits = Signal()
         with m.If(~waits):
@@ -177,14 +185,14 @@ class RegisterWindow(wiring.Component):
         m.d.sync += [
             index.eq(decoder.index), offset.eq(decoder.offset),
             readable.eq(decoder.readable),
-            chosen.eq(Cat(getattr(decoder, name) for name in BLOCKS)),
+            chosen.eq(Cat(getattr(decoder, name) for name in self.blocks)),
         ]
         with m.If(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
         with m.If(bus.arvalid & bus.arready):
             m.d.sync += [address.eq(bus.araddr), step.eq(1)]
         found = Signal(32)
-        for number, name in enumerate(BLOCKS):
+        for number, name in enumerate(self.blocks):
             port, value = getattr(self, name), Signal(32, name=f"{name}_value")
             open_now = ~self.closed if name != "card" else 1
             m.d.comb += [port.read_index.eq(index), port.read_offset.eq(offset)]

@@ -62,7 +62,8 @@ class CardRegisters(wiring.Component):
             port.ready.eq(~orders.valid | orders.ready),
             bad_mode.eq(written(port, abi.CARD, "STEERING")
                         & ((port.data & abi.CARD["STEERING"]["mode"].mask)
-                           > max(abi.SteeringMode))),
+                           > (abi.SteeringMode.RSS if self.config.steering
+                              else abi.SteeringMode.ROUND_ROBIN))),
             self.refusal.valid.eq(bad_mode), self.refusal.fault.eq(Fault.REGISTER_VALUE),
             self.reset.eq(written(port, abi.CARD, "RESET") & port.data[0]),
         ]
@@ -99,7 +100,7 @@ class CardRegisters(wiring.Component):
                 frame_bytes=config.max_frame, burst_bytes=config.burst_bytes),
             "CAP_FEATURES": card["CAP_FEATURES"].pack(
                 header_split=config.header_split, pull_returns=config.pull_returns,
-                pool_watch=config.pool_watch),
+                pool_watch=config.pool_watch, parser=config.parser, steering=config.steering),
             "CAP_CLOCK": card["CAP_CLOCK"].pack(khz=config.clock_khz),
         }
 

@@ -9,6 +9,8 @@ from pagering import abi
 __all__ = ["BUS_WIDTHS", "CardConfig"]
 
 BUS_WIDTHS = (64, 128, 256, 512)
+_NEEDED = {"pool_watch": ("pull_returns",), "parser": ("steering", "header_split")}
+"""What some features can not be without."""
 
 
 def _power_of_two(value: int) -> bool:
@@ -46,8 +48,12 @@ class CardConfig:
     in_flight : :class:`int`
         Write bursts, and frame segments, that may wait for their responses; 0 picks enough to hide
         250 cycles of latency at this width.
+    parser : :class:`bool`
+        Whether frames are taken apart: headers, checksums, VLAN tags.
+    steering : :class:`bool`
+        Whether there are filters, flow rules and receive-side scaling; needs ``parser``.
     header_split : :class:`bool`
-        Whether queues can have their frames' headers apart.
+        Whether queues can have their frames' headers apart; needs ``parser``.
     pull_returns : :class:`bool`
         Whether queues can have return rings; needs ``pool_watch``.
     pool_watch : :class:`bool`
@@ -72,6 +78,8 @@ class CardConfig:
     max_frame: int = 9600
     burst_bytes: int = 256
     in_flight: int = field(default=0)
+    parser: bool = True
+    steering: bool = True
     header_split: bool = True
     pull_returns: bool = True
     pool_watch: bool = True
@@ -98,8 +106,10 @@ class CardConfig:
                     f"at least max_frame, {self.max_frame}")
         self._check_power("burst_bytes", 64, min(4096, 256 * self.bus_bytes))
         self._check_power("in_flight", 4, 1024)
-        self._check("pool_watch", self.pool_watch or not self.pull_returns,
-                    "true on a card with pull_returns")
+        for name, users in _NEEDED.items():
+            for user in users:
+                self._check(name, getattr(self, name) or not getattr(self, user),
+                            f"true on a card with {user}")
         self._check("clock_khz", 1000 <= self.clock_khz <= 2_000_000, "1000 to 2000000")
 
     def _check(self, name: str, ok: bool, allowed: str) -> None:

@@ -26,7 +26,7 @@ from amaranth.lib.wiring import In, Out
 
 from .admission import Admission
 from .axi import AxiRead, AxiStream, AxiWrite
-from .axi_lite import BLOCKS
+from .axi_lite import blocks
 from .burst_merger import BurstMerger
 from .burst_splitter import BurstSplitter
 from .card_registers import CardRegisters
@@ -34,6 +34,7 @@ from .clock import Clock
 from .completion_lines import CompletionLines
 from .count_mirror import CountMirror
 from .counter_registers import StatsRegisters
+from .default_queue import DefaultQueue
 from .deliverer import Deliverer, Entry
 from .dissector import Dissector
 from .dma_writer import DmaWriter
@@ -50,6 +51,7 @@ from .page_table import PageTable, Refusal
 from .pause import Pause
 from .placement_fork import PlacementFork
 from .placer import Placer
+from .plain_dissector import PlainDissector
 from .pool_monitor import PoolMonitor
 from .pool_registers import PoolRegisters, RegionRegisters
 from .queue_registers import QueueRegisters, UserRegisters
@@ -82,6 +84,7 @@ class Engine(wiring.Component):
     frames : :py:`In(AxiStream(bits))`, bus : :py:`Out(AxiWrite(bits))`,
     read_bus : :py:`Out(AxiRead(bits))`
     card, region, pool, queue, user, steer, stats : :py:`In(RegisterPort())`
+        Those that the card has.
     access_refusal : :py:`In(Refusal)`
         From the register window.
     irq : :py:`Out(queues + 1)`
@@ -103,7 +106,7 @@ class Engine(wiring.Component):
         super().__init__({
             "frames": In(AxiStream(config.bus_bits)), "bus": Out(AxiWrite(config.bus_bits)),
             "read_bus": Out(AxiRead(config.bus_bits)),
-            **{name: In(RegisterPort()) for name in BLOCKS},
+            **{name: In(RegisterPort()) for name in blocks(config)},
             "access_refusal": In(Refusal),
             "irq": Out(config.queues + 1), "pause": Out(1),
             "closed": In(1), "clearing": In(1), "reset": Out(1), "idle": Out(1),
@@ -131,8 +134,10 @@ class Engine(wiring.Component):
             "gate": FrameGate(config.bus_bits, config.max_frame),
             "fifo": PacketFifo(config.bus_bits, config.fifo_beats,
                                realign=config.header_split),
-            "dissector": Dissector(config.bus_bits, config.fifo_beats),
-            "steering": Steering(config.bus_bits), "admission": Admission(config),
+            "dissector": (Dissector if config.parser else PlainDissector)(
+                config.bus_bits, config.fifo_beats),
+            "steering": Steering(config.bus_bits) if config.steering else DefaultQueue(),
+            "admission": Admission(config),
             "grants": StreamBuffer(Grant), "segmenter": Segmenter(config),
             "segments": StreamBuffer(Segment), "opener": PageOpener(),
             "placer": Placer(config),
@@ -152,13 +157,14 @@ class Engine(wiring.Component):
             "lines": CompletionLines(config), "reader": LineReader(config),
             "interrupts": Interrupts(config.queues), "lifecycle": Lifecycle(config),
             "monitor": PoolMonitor(config.pools), "clock": Clock(),
-            "steer_registers": SteerRegisters(config),
             "card_registers": CardRegisters(config), "pool_registers": PoolRegisters(config),
             "region_registers": RegionRegisters(config),
             "queue_registers": QueueRegisters(config), "user_registers": UserRegisters(config),
             "stats_registers": StatsRegisters(config), "statistics": Statistics(config),
             "pauser": Pause(config),
         }
+        if config.steering:
+            parts |= {"steer_registers": SteerRegisters(config)}
         if config.pull_returns:
             parts |= {"return_rings": ReturnRings(config), "return_reader": ReturnReader(config)}
         if config.pool_watch:
@@ -188,7 +194,8 @@ class Engine(wiring.Component):
             for part in (fifo, dissector) for name in ("write", "beat", "commit", "rollback")
         ]
         wiring.connect(m, dissector.dissections, steering.dissections)
-        wiring.connect(m, self._steer_registers.settings, steering.settings)
+        if self.config.steering:
+            wiring.connect(m, self._steer_registers.settings, steering.settings)
         wiring.connect(m, steering.arrivals, admission.arrivals)
         wiring.connect(m, self._lifecycle.marks, admission.marks)
         m.d.comb += admission.closed.eq(self.closed)
@@ -342,9 +349,10 @@ class Engine(wiring.Component):
         admission, pages, monitor = self._admission, self._pages, self._monitor
         lifecycle, regions = self._lifecycle, self._region_registers
         for name, block in (("card", card), ("pool", pool), ("queue", queue), ("user", user),
-                            ("region", regions), ("stats", self._stats_registers),
-                            ("steer", self._steer_registers)):
+                            ("region", regions), ("stats", self._stats_registers)):
             wiring.connect(m, wiring.flipped(getattr(self, name)), block.port)
+        if self.config.steering:
+            wiring.connect(m, wiring.flipped(self.steer), self._steer_registers.port)
         wiring.connect(m, card.clock_orders, self._clock.orders)
         for asks, answers in (
                 (admission.settings, queue.settings), (admission.consumed, user.consumed),
@@ -405,8 +413,11 @@ class Engine(wiring.Component):
         admission, pages, tracker = self._admission, self._pages, self._tracker
         # The registers refuse one write at a time, so one of these at most is valid.
         registers = Signal(Refusal)
-        for source in (self._card_registers, self._pool_registers, self._region_registers,
-                       self._queue_registers, self._steer_registers):
+        sources = [self._card_registers, self._pool_registers, self._region_registers,
+                   self._queue_registers]
+        if self.config.steering:
+            sources.append(self._steer_registers)
+        for source in sources:
             with m.If(source.refusal.valid):
                 m.d.comb += registers.eq(source.refusal)
         if self.config.pull_returns:

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import Flow
 
 from .axi import AxiLite, AxiRead, AxiStream, AxiWrite
-from .axi_lite import BLOCKS, RegisterWindow
+from .axi_lite import RegisterWindow, blocks
 from .engine import Engine
 from .flow_rules import RULE_ROWS
 from .reset_control import ResetControl
@@ -60,7 +60,7 @@ class Top(Elaboratable):
         self._connect(m, "m_axi", engine.bus, AxiWrite(bits), manager=True)
         self._connect(m, "m_axi", engine.read_bus, AxiRead(bits), manager=True)
         self._connect(m, "s_axil", window.bus, AxiLite(), manager=False)
-        for name in BLOCKS:
+        for name in blocks(config):
             wiring.connect(m, getattr(window, name), getattr(engine, name))
         m.d.comb += [
             engine.closed.eq(reset.resetting), window.closed.eq(reset.resetting),

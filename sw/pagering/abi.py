@@ -545,7 +545,8 @@ CARD = Block("CARD", "Card-wide, privileged.", 0x0000, 0x1000, "", False, (
               "ignores writes"),
         Field("idle", 1, "no frame, write or completion is under way")),
     Register("STEERING", 0x24, Access.RW, "Which queue a frame goes to.",
-             Field("mode", 2, "see SteeringMode; a flow rule wins over each"),
+             Field("mode", 2, "see SteeringMode; a flow rule wins over each. RSS is refused on a "
+                   "card without CAP_FEATURES.steering"),
              Field("_pad0", 6),
              Field("queue", 6, "the queue, if fixed"),
              Field("_pad1", 2),
@@ -579,7 +580,10 @@ CARD = Block("CARD", "Card-wide, privileged.", 0x0000, 0x1000, "", False, (
     _ro("CAP_FEATURES", 0x90, "What the card has.",
         Field("header_split", 1, "queues can have headers and payload apart"),
         Field("pull_returns", 1, "queues can have return rings"),
-        Field("pool_watch", 1, "pools can have mirrors, and name the oldest page")),
+        Field("pool_watch", 1, "pools can have mirrors, and name the oldest page"),
+        Field("parser", 1, "frames are taken apart; else L3 and L4 are OTHER, and all that is "
+              "found in a frame is 0"),
+        Field("steering", 1, "there are receive-side scaling, flow rules and filters")),
     Register("MIRROR_TIMER", 0x9C, Access.RW, "How often counts are written to host memory.",
              Field("cycles", 16, "least card clock cycles from one write to the next; less than 16 "
                    "counts as 16", 256)),
@@ -741,10 +745,11 @@ RULE = Layout(
 )
 RULE_WORDS = RULE.width // 32
 
-STEER = Block("STEER", "Receive-side scaling, flow rules and filters, privileged. Tables are "
-              "reached a row at a time: ROW names it. Each write takes effect at once and whole; "
-              "a row that a table does not have reads 0, and a write to it is refused "
-              "(REGISTER_VALUE).", 0x90000, 0x1000, "", False, (
+STEER = Block("STEER", "Receive-side scaling, flow rules and filters, privileged; only on a card "
+              "with CAP_FEATURES.steering (else REGISTER_ACCESS). Tables are reached a row at a "
+              "time: ROW names it. Each write takes effect at once and whole; a row that a table "
+              "does not have reads 0, and a write to it is refused (REGISTER_VALUE).",
+              0x90000, 0x1000, "", False, (
     Register("RSS", 0x00, Access.RW, "What the hash is made of.",
              Field("transform", 2, "see Transform"),
              Field("tcp", 1, "ports of TCP count; fragments never do", 1),

@@ -27,6 +27,10 @@ class Capabilities:
     clock_khz: int
     header_split: bool = True
     """Queues can have headers and payload apart."""
+    parser: bool = True
+    """Frames are taken apart: :attr:`Frame.l3` and all that follows from it is known."""
+    steering: bool = True
+    """There are receive-side scaling, flow rules and filters."""
 
     @property
     def chunks(self) -> int:
@@ -69,13 +73,13 @@ def read_capabilities(registers: RegisterMap) -> Capabilities:
 
     """
     counts, sizes = registers.card.CAP_COUNTS.read(), registers.card.CAP_SIZES.read()
-    limits = registers.card.CAP_LIMITS.read()
+    limits, features = registers.card.CAP_LIMITS.read(), registers.card.CAP_FEATURES.read()
     caps = Capabilities(
         queues=counts["queues"], pools=counts["pools"], regions=counts["regions"],
         page_bytes=1 << sizes["page_log2"], chunk_bytes=1 << sizes["chunk_log2"],
         region_pages=1 << sizes["region_pages_log2"], bus_bytes=1 << sizes["bus_log2"],
         frame_bytes=limits["frame_bytes"], burst_bytes=limits["burst_bytes"],
-        header_split=bool(registers.card.CAP_FEATURES.get("header_split")),
+        **{name: bool(features[name]) for name in ("header_split", "parser", "steering")},
         clock_khz=registers.card.CAP_CLOCK.get())
     sane = (1 <= caps.queues <= abi.QUEUES_MAX and 1 <= caps.pools <= abi.POOLS_MAX
             and 1 <= caps.regions <= abi.REGION_SLOTS_MAX

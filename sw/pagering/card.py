@@ -64,12 +64,9 @@ class Card:
                                      regions=caps.regions)
         self.clock = Clock(self.registers, caps.clock_khz)
         """What frames are stamped with, if their queue has extended completions."""
-        self.rss = Rss(self.registers, caps.queues)
-        """How flows are spread; see :meth:`steer_by_hash`."""
-        self.rules = FlowRules(self.registers, caps.queues, timeout)
-        """Flows that go where a rule says."""
-        self.filters = Filters(self.registers)
-        """Frames that are taken at all."""
+        self._rss = Rss(self.registers, caps.queues)
+        self._rules = FlowRules(self.registers, caps.queues, timeout)
+        self._filters = Filters(self.registers)
         self.reset(timeout)
 
     def __enter__(self) -> Card:
@@ -94,7 +91,7 @@ class Card:
             raise CardError("a reset would take memory from open queues and pools; close them "
                             "first")
         self.registers.card.RESET.write(reset=1)
-        self.rules.forget()
+        self._rules.forget()
         wait_until(lambda: not self.registers.card.STATUS.get("resetting"),
                    "the card has reset itself", "power-cycle the card",
                    self.timeout if timeout is None else timeout)
@@ -112,6 +109,49 @@ class Card:
         self.registers.card.CONTROL.modify(receive=int(on))
         # The write is a posted one: it has arrived when the card answers a read behind it.
         self.registers.card.CONTROL.get("receive")
+
+    @property
+    def rss(self) -> Rss:
+        """How flows are spread; see :meth:`steer_by_hash`.
+
+        Raises
+        ------
+        CardError
+            If the card was made without steering.
+
+        """
+        self._need_steering("cannot spread flows")
+        return self._rss
+
+    @property
+    def rules(self) -> FlowRules:
+        """Flows that go where a rule says.
+
+        Raises
+        ------
+        CardError
+            If the card was made without steering.
+
+        """
+        self._need_steering("has no flow rules")
+        return self._rules
+
+    @property
+    def filters(self) -> Filters:
+        """Frames that are taken at all.
+
+        Raises
+        ------
+        CardError
+            If the card was made without steering.
+
+        """
+        self._need_steering("has no filters")
+        return self._filters
+
+    def _need_steering(self, sentence: str) -> None:
+        if not self.capabilities.steering:
+            raise CardError(f"this card {sentence}; generate one with steering")
 
     def steer_to(self, queue: RxQueue | int) -> None:
         """Send every frame to one queue.
@@ -156,6 +196,8 @@ class Card:
         ------
         ValueError
             If there are none or too many queues, or the key has another length.
+        CardError
+            If the card was made without steering.
 
         """
         self.rss.key = key

@@ -33,6 +33,8 @@ class FakeCard:
         Sizes in bytes.
     clock_khz
         The clock that it runs at.
+    parser, steering
+        Whether it takes frames apart, and has filters, flow rules and receive-side scaling.
     defer_completions
         Keep completions back until :meth:`release_completions`.
     load_polls, reset_polls
@@ -48,12 +50,13 @@ class FakeCard:
     def __init__(self, *, queues: int = 4, pools: int = 2, regions: int = 4, region_pages: int = 8,
                  page_bytes: int = 4096, chunk_bytes: int | None = None, bus_bytes: int = 8,
                  frame_bytes: int = 16000, burst_bytes: int = 4096, clock_khz: int = 156_250,
-                 defer_completions: bool = False, load_polls: int = 0,
-                 reset_polls: int = 0) -> None:
+                 parser: bool = True, steering: bool = True, defer_completions: bool = False,
+                 load_polls: int = 0, reset_polls: int = 0) -> None:
         self.config = Capabilities(
             queues=queues, pools=pools, regions=regions, region_pages=region_pages,
             page_bytes=page_bytes, chunk_bytes=chunk_bytes or page_bytes, bus_bytes=bus_bytes,
-            frame_bytes=frame_bytes, burst_bytes=burst_bytes, clock_khz=clock_khz)
+            frame_bytes=frame_bytes, burst_bytes=burst_bytes, clock_khz=clock_khz,
+            header_split=parser, parser=parser, steering=steering)
         _check(self.config)
         self.defer_completions = defer_completions
         self.on_wait: Callable[[int], object] | None = None
@@ -228,6 +231,8 @@ def _check(config: Capabilities) -> None:
                        ("regions", abi.REGION_SLOTS_MAX)):
         if not 1 <= getattr(config, name) <= most:
             raise ValueError(f"a card has 1 to {most} {name}, not {getattr(config, name)}")
+    if config.steering and not config.parser:
+        raise ValueError("a card that steers has a parser; leave out both, or steering alone")
     if config.regions * config.region_pages > 1 << abi.PAGE_ID_BITS:
         raise ValueError(f"page ids are {abi.PAGE_ID_BITS} bits; {config.regions} regions of "
                          f"{config.region_pages} pages are too many")

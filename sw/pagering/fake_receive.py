@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pagering import abi
 from pagering.abi import DropCause, Event, Fault
 from pagering.capabilities import Capabilities
-from pagering.dissect import Facts, dissect
+from pagering.dissect import Facts, dissect, unseen
 from pagering.fake_clock import FakeClock
 from pagering.fake_memory import HostMemory
 from pagering.fake_pool import FakePages
@@ -70,7 +70,7 @@ class FakeReceiver:
         self.clock = FakeClock()
         self.cycle = 0
         self.receive = False
-        self.steering = FakeSteering(config.queues)
+        self.steering = FakeSteering(config.queues, config.steering)
         self.minimum, self.maximum = 1, 0xFFFF
         self.queues = [FakeQueue() for _ in range(config.queues)]
         self.pages = FakePages(
@@ -101,7 +101,7 @@ class FakeReceiver:
             self.statistics.dropped(cause)
             return cause
         self.statistics.kept(data)
-        found = dissect(data)
+        found = dissect(data) if self.config.parser else unseen(data)
         self.waiting.append((self.steering.steer(found), found.facts, data))
         return self.retry()
 

@@ -39,7 +39,7 @@ class FakeRegisters(FakePoolRegisters):
         self._reset_polls = reset_polls
         self._resetting = 0
         self._decode = {block.address(register.name, index): (block, index, register)
-                        for block in abi.BLOCKS
+                        for block in abi.BLOCKS if block is not abi.STEER or config.steering
                         for index in range(getattr(config, block.count) if block.count else 1)
                         for register in block}
 
@@ -104,7 +104,9 @@ class FakeRegisters(FakePoolRegisters):
             case "CAP_LIMITS":
                 return {"frame_bytes": config.frame_bytes, "burst_bytes": config.burst_bytes}
             case "CAP_FEATURES":
-                return {"header_split": 1, "pull_returns": 1, "pool_watch": 1}
+                return {"header_split": int(config.header_split), "pull_returns": 1,
+                        "pool_watch": 1, "parser": int(config.parser),
+                        "steering": int(config.steering)}
             case "CAP_CLOCK":
                 return {"khz": config.clock_khz}
             case "CLOCK_LOW" | "CLOCK_HIGH":
@@ -151,7 +153,9 @@ class FakeRegisters(FakePoolRegisters):
             case "CONTROL":
                 state.receive = bool(fields["receive"])
             case "STEERING":
-                if fields["mode"] not in list(SteeringMode):
+                modes = set(SteeringMode) if self.config.steering else {
+                    SteeringMode.FIXED, SteeringMode.ROUND_ROBIN}
+                if fields["mode"] not in modes:
                     return False
                 steering = state.steering
                 steering.mode = SteeringMode(fields["mode"])
@@ -205,12 +209,18 @@ class FakeRegisters(FakePoolRegisters):
                 queue.enabled = False
                 self.state.close_open_pages(queue)
             return True
-        elif not queue.drained or (name == "RETURN_SIZE" and fields["log2"] and not (
-                abi.RETURN_LOG2_MIN <= fields["log2"] <= abi.RETURN_LOG2_MAX)):
+        elif not queue.drained or not self._possible(name, fields):
             return False
         # Pool and ring are looked at when the queue is enabled.
         self._plain["QUEUE", name, index] = fields
         return True
+
+    def _possible(self, name: str, fields: dict[str, int]) -> bool:
+        """Return whether this card can be set like that."""
+        if name == "HEADER_SPLIT":
+            return self.config.header_split or not fields["enable"]
+        log2 = fields["log2"] if name == "RETURN_SIZE" else 0
+        return not log2 or abi.RETURN_LOG2_MIN <= log2 <= abi.RETURN_LOG2_MAX
 
     def _enable_queue(self, index: int) -> bool:
         queue = self.state.queues[index]

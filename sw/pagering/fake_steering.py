@@ -34,10 +34,14 @@ class Steered:
 
 
 class FakeSteering:
-    """All state of block STEER and of CARD.STEERING."""
+    """All state of block STEER and of CARD.STEERING.
 
-    def __init__(self, queues: int) -> None:
+    ``hashes`` is false on a card without block STEER: then nothing is set there.
+    """
+
+    def __init__(self, queues: int, hashes: bool = True) -> None:
         self.queues = queues
+        self.hashes = hashes
         self.mode = SteeringMode.FIXED
         self.queue = self.last = self._turn = 0
         self._words = {register.name: register.reset for register in abi.STEER}
@@ -72,7 +76,7 @@ class FakeSteering:
     def hash(self, found: Dissection) -> tuple[int, HashType]:
         """Return the hash of a frame, and what it is of."""
         facts, rss = found.facts, abi.STEER["RSS"].unpack(self._words["RSS"])
-        if facts.l3 not in _IP:
+        if facts.l3 not in _IP or not self.hashes:
             return 0, HashType.NONE
         ports = not facts.fragment and ((facts.l4 is L4.TCP and rss["tcp"] == 1)
                                         or (facts.l4 is L4.UDP and rss["udp"] == 1))

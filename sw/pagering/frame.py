@@ -48,10 +48,11 @@ class Frame:
     tokens : tuple of int
         What names its memory to the card, one for each segment.
     hash : int
-        As the card computed it.
+        As the card computed it; 0 from a card without steering.
     checksum : int
         16-bit ones'-complement sum of everything behind the 14 bytes of the Ethernet header,
-        padding included: what Linux calls CHECKSUM_COMPLETE, whatever the protocol.
+        padding included: what Linux calls CHECKSUM_COMPLETE, whatever the protocol. 0 from a card
+        without a parser.
 
     """
 

@@ -127,6 +127,10 @@
 #define PAGERING_CARD_CAP_FEATURES_PULL_RETURNS_MASK      0x2u
 #define PAGERING_CARD_CAP_FEATURES_POOL_WATCH_SHIFT       2
 #define PAGERING_CARD_CAP_FEATURES_POOL_WATCH_MASK        0x4u
+#define PAGERING_CARD_CAP_FEATURES_PARSER_SHIFT           3
+#define PAGERING_CARD_CAP_FEATURES_PARSER_MASK            0x8u
+#define PAGERING_CARD_CAP_FEATURES_STEERING_SHIFT         4
+#define PAGERING_CARD_CAP_FEATURES_STEERING_MASK          0x10u
 #define PAGERING_CARD_MIRROR_TIMER                        0x9cu
 #define PAGERING_CARD_MIRROR_TIMER_CYCLES_SHIFT           0
 #define PAGERING_CARD_MIRROR_TIMER_CYCLES_MASK            0xffffu
@@ -322,7 +326,7 @@
 #define PAGERING_USER_DROP_FILTERED                       0x78u
 #define PAGERING_USER_DROP_FILTERED_HIGH                  0x7cu
 
-/* STEER: Receive-side scaling, flow rules and filters, privileged. Tables are reached a row at a time: ROW names it. Each write takes effect at once and whole; a row that a table does not have reads 0, and a write to it is refused (REGISTER_VALUE). */
+/* STEER: Receive-side scaling, flow rules and filters, privileged; only on a card with CAP_FEATURES.steering (else REGISTER_ACCESS). Tables are reached a row at a time: ROW names it. Each write takes effect at once and whole; a row that a table does not have reads 0, and a write to it is refused (REGISTER_VALUE). */
 #define PAGERING_STEER_BASE                               0x90000u
 #define PAGERING_STEER_RSS                                0x0u
 #define PAGERING_STEER_RSS_TRANSFORM_SHIFT                0
