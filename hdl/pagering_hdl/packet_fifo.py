@@ -30,7 +30,7 @@ class PacketFifo(wiring.Component):
     Members
     -------
     room : :py:`Out(1)`
-        One more beat can be written.
+        One more beat can be written. It comes back a cycle late.
     write : :py:`In(1)`, beat : :py:`In(bits)`
     commit, rollback : :py:`In(1)`
         With or after the frame's last beat.
@@ -38,7 +38,7 @@ class PacketFifo(wiring.Component):
         For each committed frame, in order: its segments, or one skip.
     beats : :py:`Out(stream.Signature(bits))`
     level : :py:`Out(range(depth + 1))`
-        Beats inside, those of the frame under way too.
+        Beats inside, those of the frame under way too; a cycle ago.
     empty : :py:`Out(1)`
         No frame inside.
     """
@@ -47,9 +47,13 @@ class PacketFifo(wiring.Component):
         self.bits = bits
         self.depth = depth
         self.realign = realign
-        self.used, self.pending = Signal(range(depth + 1)), Signal(range(depth + 1))
+        # Where beats are written, and up to where they are committed: modulo twice the depth, as
+        # is the reader's place, so that full and empty differ.
+        self.head, self.committed = Signal(range(2 * depth)), Signal(range(2 * depth))
+        self.under_way = Signal()
+        """Beats of a frame that has not ended are inside."""
         super().__init__({
-            "room": Out(1), "write": In(1), "beat": In(bits),
+            "room": Out(1, init=1), "write": In(1), "beat": In(bits),
             "commit": In(1), "rollback": In(1),
             "commands": In(stream.Signature(ReadCommand)),
             "beats": Out(stream.Signature(bits)),
@@ -58,32 +62,40 @@ class PacketFifo(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.storage = storage = Memory(shape=self.bits, depth=self.depth, init=[])
+        # What the reader takes is committed, so it is not what is written just now.
+        m.submodules.storage = storage = Memory(shape=self.bits, depth=self.depth, init=[],
+                                                attrs={"no_rw_check": 1})
         into, out = storage.write_port(), storage.read_port()
         m.submodules.reader = reader = PacketReader(self.bits, self.depth,
                                                       realign=self.realign)
-        head, committed = Signal(range(self.depth)), Signal(range(self.depth))
-        used, pending = self.used, self.pending
+        head, committed = self.head, self.committed
         m.d.comb += [
-            self.room.eq(used != self.depth),
             into.en.eq(self.write), into.addr.eq(head), into.data.eq(self.beat),
-            out.en.eq(reader.enable), out.addr.eq(reader.address), reader.stored.eq(out.data),
-            self.level.eq(used), self.empty.eq((used == pending) & reader.idle),
+            out.en.eq(reader.enable), out.addr.eq(reader.place), reader.stored.eq(out.data),
+            self.empty.eq((committed == reader.place) & reader.idle),
         ]
         wiring.connect(m, reader.commands, wiring.flipped(self.commands))
         wiring.connect(m, wiring.flipped(self.beats), reader.beats)
-        # pending: beats of the frame under way, which a rollback takes out again.
-        written = Signal()
-        m.d.comb += written.eq(self.write)
-        after = Signal.like(head)
-        m.d.comb += after.eq(head + written)
+        following, after = Signal.like(head), Signal.like(head)
+        m.d.comb += [following.eq(head + 1), after.eq(Mux(self.write, following, head))]
         m.d.sync += [head.eq(Mux(self.rollback, committed, after)),
-                     committed.eq(Mux(self.commit, after, committed)),
-                     pending.eq(Mux(self.rollback | self.commit, 0, pending + written)),
-                     used.eq(used + written - reader.freed
-                             - Mux(self.rollback, pending + written, 0))]
-        m.d.sync += Assert(~self.write | (used != self.depth))
-        m.d.sync += Assert(reader.freed + pending <= used)
-        m.d.sync += [Assert(head == (reader.address + used)[:len(head)]),
-                     Assert(head == (committed + pending)[:len(head)])]
+                     self.level.eq(head - reader.place)]
+        with m.If(self.commit):
+            m.d.sync += committed.eq(after)
+        self._room(m, head, following, reader.place)
+        m.d.sync += Assert((committed - reader.place)[:len(head)] >= reader.freed)
+        m.d.sync += Assert((head - committed)[:len(head)] <= (head - reader.place)[:len(head)])
         return m
+
+    def _room(self, m, head, following, place):
+        """Tell a cycle ahead if there is room, without waiting for what is freed just now."""
+        full, fills = (beat == place ^ self.depth for beat in (head, following))
+        # A frame under way makes room if it is rolled back, unless no beat of it was written.
+        under_way = self.under_way
+        m.d.sync += [
+            self.room.eq(Mux(self.write, ~fills | self.rollback,
+                             ~full | (self.rollback & under_way))),
+            under_way.eq((under_way | self.write) & ~(self.commit | self.rollback)),
+            Assert(~self.room | (head != place ^ self.depth)),
+            Assert(~self.write | self.room),
+        ]

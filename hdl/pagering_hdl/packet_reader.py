@@ -2,15 +2,20 @@
 
 Where a frame's headers go apart, its payload begins in the middle of a beat. The beat is read once,
 for the headers; what is left of it is carried over, and the payload is shifted down as it leaves.
+Headers end 2 bytes behind a multiple of 4, and where else a frame is cut a page is full: so beats
+are only ever shifted by so much.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Assert, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .streams import StreamBuffer
 
 __all__ = ["Fetched", "PacketReader", "ReadCommand", "Realigner"]
+
+WORD_BITS = 32
+"""What lengths of headers are counted in, but for two bytes."""
 
 
 class ReadCommand(data.Struct):
@@ -26,15 +31,25 @@ class ReadCommand(data.Struct):
     """The frame ends with them, and what comes next begins with a new beat."""
 
 
+class Used(data.StructLayout):
+    """Bytes of a beat that are used up.
+
+    Members: ``some``, not all of them: 2 and ``words`` times 4.
+    """
+
+    def __init__(self, bits):
+        super().__init__({"some": 1, "words": range(bits // WORD_BITS)})
+
+
 class Fetched(data.StructLayout):
     """A beat on its way out of the storage.
 
     Members: ``data``; ``fresh``, it was read now (else: all that is needed has been carried over);
-    ``turn``, bytes of the beat before that are used up, less one, modulo the bytes of a beat.
+    ``used``, what is used up of the beat before, :class:`Used`.
     """
 
     def __init__(self, bits):
-        super().__init__({"data": bits, "fresh": 1, "turn": range(bits // 8)})
+        super().__init__({"data": bits, "fresh": 1, "used": Used(bits)})
 
 
 class Realigner(wiring.Component):
@@ -55,15 +70,17 @@ class Realigner(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         beat = self.fetched.p
-        carried = Signal(self.bits - 8)
-        # A beat that is used up is turned by all of its bytes: by one less, as one is left out.
+        # The first two bytes of a beat are never carried over: the shortest headers are longer.
+        carried = Signal(self.bits - WORD_BITS // 2)
         window = Cat(carried, beat.data)
+        words = self.bits // WORD_BITS
+        shifted = Array(window[WORD_BITS * at:][:self.bits] for at in range(words))
         m.d.comb += [
             self.beats.valid.eq(self.fetched.valid), self.fetched.ready.eq(self.beats.ready),
-            self.beats.payload.eq(window >> (beat.turn << 3)),
+            self.beats.payload.eq(Mux(beat.used.some, shifted[beat.used.words], beat.data)),
         ]
         with m.If(self.fetched.valid & self.fetched.ready & beat.fresh):
-            m.d.sync += carried.eq(beat.data[8:])
+            m.d.sync += carried.eq(beat.data[WORD_BITS // 2:])
         return m
 
 
@@ -85,13 +102,15 @@ class PacketReader(wiring.Component):
     Members
     -------
     commands : :py:`In(stream.Signature(ReadCommand))`
+        What does not end its frame makes whole beats, or with ``realign`` its first part may end
+        2 bytes behind a multiple of 4.
     beats : :py:`Out(stream.Signature(bits))`
-        Three cycles later.
-    address : :py:`Out(range(depth))`, enable : :py:`Out(1)`
-        Read port of the storage: data one enabled cycle later.
+        Two cycles later.
+    place : :py:`Out(range(2 * depth))`, enable : :py:`Out(1)`
+        Read port of the storage: data one enabled cycle later. The top bit is no address.
     stored : :py:`In(bits)`
     freed : :py:`Out(range(depth + 1))`
-        Beats that left the storage in this cycle.
+        Beats that leave the storage in this cycle.
     idle : :py:`Out(1)`
         No beat is on its way.
     """
@@ -103,7 +122,7 @@ class PacketReader(wiring.Component):
         super().__init__({
             "commands": In(stream.Signature(ReadCommand)),
             "beats": Out(stream.Signature(bits)),
-            "address": Out(range(depth)), "enable": Out(1), "stored": In(bits),
+            "place": Out(range(2 * depth)), "enable": Out(1), "stored": In(bits),
             "freed": Out(range(depth + 1)), "idle": Out(1),
         })
 
@@ -113,30 +132,40 @@ class PacketReader(wiring.Component):
         m.submodules.realigner = realigner = Realigner(self.bits)
         wiring.connect(m, buffer.o, realigner.fetched)
         wiring.connect(m, wiring.flipped(self.beats), realigner.beats)
-        command, fetched = self.commands.p, buffer.i
-        width = (self.bits // 8 - 1).bit_length()
-        # Bytes that are used up of the beat that was read last; 0 is all of them.
-        used, sent = Signal(width), self.sent
-        last, fresh, after = Signal(), Signal(), Signal(width + 1)
+        command, fetched, sent = self.commands.p, buffer.i, self.sent
+        last, fresh, skips, takes = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            last.eq(sent == command.last), after.eq(used + command.tail[:width] + 1),
-            fresh.eq((used == 0) | ~last | (after > self.bits // 8)),
-            self.enable.eq(~fetched.valid | fetched.ready),
-            fetched.p.data.eq(self.stored),
+            last.eq(sent == command.last), fresh.eq(1),
+            self.enable.eq(~fetched.valid | fetched.ready), fetched.p.data.eq(self.stored),
             self.idle.eq(~fetched.valid & ~buffer.o.valid),
+            skips.eq(self.commands.valid & command.skip),
+            takes.eq(self.commands.valid & ~command.skip & self.enable),
+            self.commands.ready.eq(skips | (takes & last)),
+            self.freed.eq(Mux(skips, command.last + 1, takes & fresh)),
         ]
-        if not self.realign:
-            m.d.comb += fresh.eq(1)
         with m.If(self.enable):
-            m.d.sync += [fetched.valid.eq(self.commands.valid & ~command.skip),
-                         fetched.p.fresh.eq(fresh), fetched.p.turn.eq(used - 1)]
-        with m.If(self.commands.valid & command.skip):
-            m.d.comb += [self.freed.eq(command.last + 1), self.commands.ready.eq(1)]
-        with m.Elif(self.commands.valid & self.enable):
-            m.d.comb += [self.freed.eq(fresh), self.commands.ready.eq(last)]
+            m.d.sync += [fetched.valid.eq(takes), fetched.p.fresh.eq(fresh)]
+        with m.If(takes):
             m.d.sync += sent.eq(Mux(last, 0, sent + 1))
-            if self.realign:
-                with m.If(last):
-                    m.d.sync += used.eq(Mux(command.end, 0, after))
-        m.d.sync += self.address.eq(self.address + self.freed)
+        if self.realign:
+            self._use(m, takes & last, fetched.p.used, fresh, last)
+        # One carry chain: a skip of all beats but one, and one beat more.
+        step = Cat(skips | (takes & fresh), command.last & skips.replicate(11))
+        m.d.sync += self.place.eq((Cat(Const(1, 1), self.place) + step) >> 1)
         return m
+
+    def _use(self, m, ends, shown, fresh, last):
+        """Keep what is used up of the beat that was read last."""
+        used, command = Signal(Used(self.bits)), self.commands.p
+        width = (self.bits // 8 - 1).bit_length()
+        after = Signal(width + 1)
+        m.d.comb += [
+            after.eq(Cat(Const(0, 1), used.as_value()) + command.tail[:width] + 1),
+            fresh.eq(~used.some | ~last | (after > self.bits // 8)),
+        ]
+        with m.If(self.enable):
+            m.d.sync += shown.eq(used)
+        with m.If(ends):
+            m.d.sync += Value.cast(used).eq(Mux(command.end, 0, after[1:width]))
+            m.d.sync += Assert(command.end | ~after[0])
+            m.d.sync += Assert(command.end | after[1] | (after[:width] == 0))

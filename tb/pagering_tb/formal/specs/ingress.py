@@ -7,6 +7,7 @@ from typing import Any
 from amaranth.hdl import Array, Assert, Assume, Mux, Signal
 
 from pagering_hdl.packet_fifo import PacketFifo
+from pagering_hdl.packet_reader import PacketReader
 from pagering_tb.formal.contract import assume_inputs
 from pagering_tb.formal.mutant import Mutant
 from pagering_tb.formal.specification import Specification, rows
@@ -26,11 +27,12 @@ class FramesAreKeptWhole(Specification):
     slow = True
     mutants = (
         Mutant(PacketFifo, "elaborate", "Mux(self.rollback, committed, after)", "after"),
-        Mutant(PacketFifo, "elaborate", "Mux(self.commit, after, committed)",
-               "Mux(self.commit, head, committed)"),
-        Mutant(PacketFifo, "elaborate", "Mux(self.rollback, pending + written, 0)", "0"),
-        Mutant(PacketFifo, "elaborate", "Mux(self.rollback | self.commit, 0, pending + written)",
-               "Mux(self.rollback, 0, pending + written)"),
+        Mutant(PacketFifo, "elaborate", "committed.eq(after)", "committed.eq(head)"),
+        Mutant(PacketFifo, "elaborate", "with m.If(self.commit)", "with m.If(self.rollback)"),
+        Mutant(PacketFifo, "_room", "~fills | self.rollback", "1"),
+        Mutant(PacketFifo, "_room", "~full | (self.rollback & under_way)",
+               "~full | self.rollback"),
+        Mutant(PacketReader, "elaborate", "command.last & skips.replicate(11)", "0"),
     )
     DEPTH = 8
 
@@ -44,6 +46,7 @@ class FramesAreKeptWhole(Specification):
         command = part.commands.p
         # Beats that are committed and not read; of the frame under way; read of this command.
         kept, under_way, done = Signal(4), Signal(4), Signal(11)
+        room = Signal(init=1)
         gone = reader.freed
         m.d.comb += [
             Assume(~part.write | part.room), Assume(~(part.commit & part.rollback)),
@@ -52,11 +55,14 @@ class FramesAreKeptWhole(Specification):
             Assert((done == 0) | (part.commands.valid & ~command.skip
                                   & (done <= command.last))),
             Assert(done == reader.sent), Assert(kept + under_way <= self.DEPTH),
-            Assert(part.room == (kept + under_way != self.DEPTH)),
-            Assert(gone <= kept), Assert(part.pending == under_way),
-            Assert(part.used == kept + under_way),
+            Assert(~part.room | (kept + under_way != self.DEPTH)), Assert(gone <= kept),
+            Assert(part.room == room), Assert(part.under_way == (under_way != 0)),
+            Assert((part.committed - reader.place)[:4] == kept),
+            Assert((part.head - part.committed)[:4] == under_way),
         ]
         grown = under_way + part.write
+        # Room comes back a cycle late.
+        m.d.sync += room.eq(kept + Mux(part.rollback, 0, grown) != self.DEPTH)
         m.d.sync += [
             kept.eq(kept - gone + Mux(part.commit, grown, 0)),
             under_way.eq(Mux(part.commit | part.rollback, 0, grown)),
@@ -84,7 +90,7 @@ class FramesAreKeptWhole(Specification):
                 m.d.sync += inside.eq(0)
         with m.If(inside):
             m.d.comb += [
-                Assert(stored[(reader.address + before)[:3]] == beat),
+                Assert(stored[(reader.place + before)[:3]] == beat),
                 Assert(before < kept + under_way), Assert(new == (before >= kept)),
             ]
         # It is what is read next, and the storage answers a cycle later.
@@ -93,4 +99,3 @@ class FramesAreKeptWhole(Specification):
                              & ~part.commands.p.skip), expected.eq(beat)]
         with m.If(read):
             m.d.comb += Assert(reader.stored == expected)
-        m.d.comb += Assert(dut.submodules.reader.address < self.DEPTH)
