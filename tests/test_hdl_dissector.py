@@ -60,7 +60,7 @@ async def aenumerate(items):
 
 def check(bits, frames, rng, share=0.9):
     """Send frames, with or without gaps, and commit a ``share`` of them; compare what is found."""
-    dut = Dissector(bits, 4096)
+    dut = Dissector(bits)
     commits = [rng.random() < share for _ in frames]
 
     async def bench(ctx):
@@ -125,7 +125,7 @@ def test_a_frame_in_every_cycle():
     while len(frames) < 60:
         frame = packet(rng, longest=64)
         frames += [frame] * (len(frame) <= 64)
-    dut, got = Dissector(512, 4096), []
+    dut, got = Dissector(512), []
 
     async def bench(ctx):
         for frame in frames:
@@ -146,26 +146,45 @@ def test_a_frame_in_every_cycle():
     assert [numbers(found) for _, found in got] == [numbers(expected(f)) for f in frames]
 
 
-def test_room_for_as_many_frames_as_are_kept():
+@pytest.mark.parametrize("depth", [2, 3, 32])
+def test_room_for_as_many_frames_as_are_kept(depth):
     """Frames of one beat in every cycle: none is lost, and room comes back."""
-    dut = Dissector(64, 64)
+    dut = Dissector(64, depth)
 
     async def bench(ctx):
         sent = 0
         while ctx.get(dut.room):
             sent += 1
             await send(ctx, dut, bytes([sent] * (sent % 8 + 1)))
-        assert 31 <= sent < 64
+        assert sent == depth
         await ctx.tick().repeat(20)
         assert not ctx.get(dut.room)
         got = await drain(ctx, dut.dissections, sent)
         assert [item["length"] for item in got] == [n % 8 + 1 for n in range(1, sent + 1)]
+        await ctx.tick()
         assert ctx.get(dut.room)
     simulate(dut, bench, background=[rules(dut.dissections)])
 
 
+@pytest.mark.parametrize("bits", BUS_WIDTHS)
+def test_frames_of_64_bytes_are_never_held_up(bits):
+    """As many of them as there can be: there is room whenever one ends."""
+    dut, ends = Dissector(bits), []
+
+    async def bench(ctx):
+        ctx.set(dut.dissections.ready, 1)
+        for _ in range(20):
+            await send(ctx, dut, bytes(64))
+
+    async def watch(ctx):
+        async for _, _, commit, room in ctx.tick().sample(dut.commit, dut.room):
+            ends.extend([room] * commit)
+    simulate(dut, bench, background=[watch])
+    assert ends == [1] * 20
+
+
 def test_the_time_is_that_of_the_first_beat():
-    dut = Dissector(64, 1024)
+    dut = Dissector(64, 32)
 
     async def bench(ctx):
         times = []

@@ -39,7 +39,8 @@ async def send(ctx, stream, frame_beats, gaps=None):
 def gate(max_frame=1000, **settings):
     """Return a gate, the frames that it lets through or drops, and benches that play the rest."""
     dut = FrameGate(8 * BYTES, max_frame)
-    defaults = {"receive": 1, "drop_when_full": 0, "minimum": 1, "maximum": 0xFFFF, "room": 1}
+    defaults = {"receive": 1, "drop_when_full": 0, "minimum": 1, "maximum": 0xFFFF, "room": 1,
+                "place": 1}
     values = {**defaults, **settings}
     seen = []
 
@@ -47,14 +48,16 @@ def gate(max_frame=1000, **settings):
         ctx.set(dut.control, {n: values[n] for n in ("receive", "drop_when_full")})
         ctx.set(dut.limits, {n: values[n] for n in ("minimum", "maximum")})
         ctx.set(dut.room, values["room"])
+        ctx.set(dut.place, values["place"])
 
     async def storage(ctx):
         stored = b""
         ticks = ctx.tick().sample(dut.write, dut.beat, dut.commit, dut.rollback, dut.length,
-                                  dut.ended, dut.dropped, dut.room, dut.closed)
-        async for (_, _, write, beat, commit, rollback, length, ended, dropped, room,
+                                  dut.ended, dut.dropped, dut.room, dut.place, dut.closed)
+        async for (_, _, write, beat, commit, rollback, length, ended, dropped, room, place,
                    closed) in ticks:
             assert room or not write
+            assert place or not commit
             assert ended == commit + rollback == commit + dropped.valid
             if write:
                 stored += beat.to_bytes(BYTES, "little")
@@ -127,6 +130,7 @@ EARLY = [{"tdata": 0, "tkeep": 0x7F, "tlast": 0, "tuser": 0}]
     ("MALFORMED", EARLY + beats(bytes(64)), {}),
     ("MALFORMED", beats(bytes(64))[:-1] + HOLE, {}),
     ("OVERFLOW", beats(bytes(64)), {"room": 0, "drop_when_full": 1}),
+    ("OVERFLOW", beats(bytes(64)), {"place": 0, "drop_when_full": 1}),
     ("CARD_DISABLED", beats(bytes(64)), {"receive": 0}),
 ])
 def test_drops(cause, sent, settings):
@@ -171,8 +175,25 @@ def test_random_frames_with_backpressure(seed):
         coin = random.Random(seed + 50)
         async for _ in ctx.tick():
             ctx.set(dut.room, coin.random() < 0.7)
+            ctx.set(dut.place, coin.random() < 0.5)
     simulate(dut, bench, background=[storage, room])
     assert seen == expected
+
+
+def test_a_place_is_only_asked_for_when_a_frame_ends():
+    dut, seen, prepare, storage = gate(place=0)
+
+    async def bench(ctx):
+        await prepare(ctx)
+        await send(ctx, dut.frames, beats(bytes(64)))
+        for _ in range(5):
+            assert not ctx.get(dut.frames.tready)
+            await ctx.tick()
+        assert not seen
+        ctx.set(dut.place, 1)
+        await ctx.tick().repeat(2)
+    simulate(dut, bench, background=[storage])
+    assert seen == [bytes(64)]
 
 
 def test_takes_a_beat_a_cycle():

@@ -18,7 +18,7 @@ from test_hdl_dissector import expected, numbers, send
 
 @pytest.mark.parametrize("bits", BUS_WIDTHS)
 def test_nothing_is_known_of_a_frame_but_its_length_and_time(bits):
-    dut, rng = PlainDissector(bits, 1024), random.Random(bits)
+    dut, rng = PlainDissector(bits, 128), random.Random(bits)
     frames = [(rng.randbytes(rng.randint(1, 200)), rng.random() < 0.8, rng.getrandbits(60))
               for _ in range(60)]
 
@@ -50,6 +50,7 @@ def test_no_more_frames_are_kept_than_there_is_room_for():
         assert not ctx.get(dut.room)
         got = await drain(ctx, dut.dissections, sent)
         assert [item["length"] for item in got] == [n % 8 + 1 for n in range(1, sent + 1)]
+        await ctx.tick()
         assert ctx.get(dut.room)
     simulate(dut, bench)
 

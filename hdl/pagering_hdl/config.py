@@ -167,6 +167,11 @@ class CardConfig:
         return self.region_pages_log2 + self.page_log2
 
     @property
+    def fifo_frames(self) -> int:
+        """Frames that there is to be room for: as many of 64 bytes as the packet FIFO holds."""
+        return max(32, self.fifo_bytes // 64)
+
+    @property
     def fifo_beats(self) -> int:
         """Beats in the packet FIFO."""
         return self.fifo_bytes // self.bus_bytes

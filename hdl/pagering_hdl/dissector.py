@@ -10,9 +10,12 @@ from .frame_words import FrameWords
 from .header_parser import HeaderParser
 from .layouts import Dissection, Length
 from .link_parser import LinkParser
-from .streams import StreamQueue
+from .streams import StreamBuffer, StreamQueue
 
 __all__ = ["Dissector"]
+
+DEPTHS = {64: 2, 128: 8, 256: 16, 512: 32}
+"""Frames inside, by the width of the bus. At 64 bits a frame is nearly done when the next ends."""
 
 
 class Dissector(wiring.Component):
@@ -23,7 +26,8 @@ class Dissector(wiring.Component):
     bits : :class:`int`
         Width of a beat.
     depth : :class:`int`
-        Beats in the packet FIFO.
+        Frames between their being committed and the taking of what was found; 0 for as many as
+        the dissector needs not to hold up frames of 64 bytes.
 
     Members
     -------
@@ -33,16 +37,14 @@ class Dissector(wiring.Component):
     time : :py:`In(64)`
         Goes into ``facts.timestamp`` as it is when a frame's first beat is written.
     room : :py:`Out(1)`
-        One more frame can be committed.
+        One more frame can be committed. It comes back a cycle late.
     dissections : :py:`Out(stream.Signature(Dissection))`
         Of each committed frame, in order, some cycles after it was committed.
     """
 
-    def __init__(self, bits, depth):
-        # Frames of one beat could fill the storage with as many frames as beats; an eighth is
-        # enough for frames of 64 bytes, and shorter ones find no room a little earlier.
-        self.depth = max(32, depth // 8)
+    def __init__(self, bits, depth=0):
         self.bits = bits
+        self.depth = depth or DEPTHS[bits]
         super().__init__({
             "write": In(1), "beat": In(bits), "commit": In(1), "rollback": In(1),
             "length": In(Length), "time": In(64), "room": Out(1, init=1),
@@ -51,22 +53,23 @@ class Dissector(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.queue = queue = StreamQueue(Dissection, depth=self.depth, block=True)
+        # Of two frames, the other one waits where it was found.
+        m.submodules.queue = queue = (StreamBuffer(Dissection) if self.depth == 2 else
+                                      StreamQueue(Dissection, depth=self.depth, block=True))
         wiring.connect(m, wiring.flipped(self.dissections), queue.o)
-        finder = self._parts(m)
-        m.d.comb += [queue.i.valid.eq(finder.valid), queue.i.p.eq(finder.dissection)]
-        # A place in the queue is taken when a frame is committed, long before it is filled.
-        taken = Signal(range(self.depth))
+        wiring.connect(m, self._parts(m), queue.i)
+        # A place is taken when a frame is committed, long before it is filled.
+        taken = Signal(range(self.depth + 1))
         leaves = self.dissections.valid & self.dissections.ready
-        m.d.sync += taken.eq(taken + self.commit - leaves)
-        # The gate has no time to wait for a comparison, so it hears of a place one frame early.
-        m.d.sync += self.room.eq(taken < self.depth - 2)
-        m.d.sync += Assert(~self.commit | (taken != self.depth - 1))
-        m.d.sync += Assert(~queue.i.valid | queue.i.ready)
+        m.d.sync += [
+            taken.eq(taken + self.commit - leaves),
+            self.room.eq((taken < self.depth - 1) | (taken == self.depth - 1) & ~self.commit),
+            Assert(~self.commit | (taken != self.depth)),
+        ]
         return m
 
     def _parts(self, m):
-        """Wire the parsers and the checksummer; return what knows all in the end."""
+        """Wire the parsers and the checksummer; return the stream of what is known in the end."""
         m.submodules.words = words = FrameWords(self.bits)
         m.submodules.link = link = LinkParser(self.bits)
         m.submodules.headers = headers = HeaderParser(self.bits)
@@ -88,4 +91,4 @@ class Dissector(wiring.Component):
         # The header parser takes a cycle.
         m.d.sync += [finder.link.eq(link.link), finder.final.eq(link.final),
                      finder.ending.eq(link.ending)]
-        return finder
+        return finder.dissections

@@ -135,8 +135,9 @@ class Engine(wiring.Component):
             "fifo": PacketFifo(config.bus_bits, config.fifo_beats,
                                realign=config.header_split),
             "dissector": (Dissector if config.parser else PlainDissector)(
-                config.bus_bits, config.fifo_beats),
-            "steering": Steering(config.bus_bits) if config.steering else DefaultQueue(),
+                config.bus_bits, 0 if config.steering else config.fifo_frames),
+            "steering": (Steering(config.bus_bits, config.fifo_frames) if config.steering
+                         else DefaultQueue()),
             "admission": Admission(config),
             "grants": StreamBuffer(Grant), "segmenter": Segmenter(config),
             "segments": StreamBuffer(Segment), "opener": PageOpener(),
@@ -185,7 +186,8 @@ class Engine(wiring.Component):
             gate.control.eq(self._card_registers.control),
             gate.limits.eq(self._card_registers.limits), gate.closed.eq(self.closed),
             gate.clearing.eq(self.clearing),
-            gate.room.eq(fifo.room & dissector.room), dissector.length.eq(gate.length),
+            gate.room.eq(fifo.room), gate.place.eq(dissector.room),
+            dissector.length.eq(gate.length),
             dissector.time.eq(self._clock.time),
             steering.control.eq(self._card_registers.steering),
         ]

@@ -1,7 +1,7 @@
 """Puts together what the parsers and the checksummer found in a frame, as far as it is whole."""
 
-from amaranth.hdl import Module, Mux, Signal, Value
-from amaranth.lib import wiring
+from amaranth.hdl import Assert, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .checksummer import FRAME_SUM, HEADER_SUM, LANE_BITS, Carried
@@ -20,6 +20,8 @@ ADDRESS_BITS = 32
 class FactFinder(wiring.Component):
     """Makes a dissection of each frame; four cycles of latency.
 
+    The last one waits until it is taken. No more than that one may be under way then.
+
     Members
     -------
     headers : :py:`In(Headers)`, link : :py:`In(Link)`
@@ -27,7 +29,7 @@ class FactFinder(wiring.Component):
         A frame has ended, and these are of it.
     complete, header, segment : :py:`In`
         Of the same frame, from :class:`Checksummer`, two cycles later.
-    valid : :py:`Out(1)`, dissection : :py:`Out(Dissection)`
+    dissections : :py:`Out(stream.Signature(Dissection))`
         Of each frame that is to be kept.
     """
 
@@ -38,8 +40,7 @@ class FactFinder(wiring.Component):
     complete: In(FRAME_SUM)
     header: In(HEADER_SUM)
     segment: In(FRAME_SUM)
-    valid: Out(1)
-    dissection: Out(Dissection)
+    dissections: Out(stream.Signature(Dissection))
 
     def elaborate(self, platform):
         m = Module()
@@ -48,39 +49,43 @@ class FactFinder(wiring.Component):
                      bounds.length.eq(self.ending.length)]
         headers = _later(m, self.headers, 3)
         link, ending = _later(m, self.link, 3), _later(m, self.ending, 3)
-        m.d.sync += self.valid.eq(_later(m, self.final & self.ending.keep, 3))
-        m.d.sync += [self.dissection.length.eq(ending.length),
-                     self.dissection.destination.eq(link.destination)]
-        self._flow(m, headers.fields, bounds.bounds)
-        self._facts(m, headers, bounds.bounds, ending, link)
-        self._checks(m, headers, bounds)
+        dissection, found = Signal(Dissection), _later(m, self.final & self.ending.keep, 3)
+        m.d.comb += [dissection.length.eq(ending.length),
+                     dissection.destination.eq(link.destination)]
+        self._flow(m, dissection.flow, headers.fields, bounds.bounds)
+        self._facts(m, dissection.facts, headers, bounds.bounds, ending, link)
+        self._checks(m, dissection.facts, headers, bounds)
+        with m.If(~self.dissections.valid | self.dissections.ready):
+            m.d.sync += [self.dissections.valid.eq(found), self.dissections.p.eq(dissection)]
+        m.d.sync += Assert(~found | ~self.dissections.valid | self.dissections.ready)
         return m
 
-    def _flow(self, m, fields, bounds):
+    @staticmethod
+    def _flow(m, flow, fields, bounds):
         """What a frame does not have is zero."""
-        flow, found = self.dissection.flow, fields.flow
+        found = fields.flow
         is_ip = (bounds.l3 == L3.IPV4) | (bounds.l3 == L3.IPV6)
         has_ports = bounds.l4.matches(L4.TCP, L4.UDP, L4.SCTP) & ~fields.fragment
         for name in ("source", "destination"):
             ours, theirs = getattr(flow, name), getattr(found, name)
             ports, port = getattr(flow, f"{name}_port"), getattr(found, f"{name}_port")
-            m.d.sync += [
+            m.d.comb += [
                 ours[:ADDRESS_BITS].eq(Mux(is_ip, theirs[:ADDRESS_BITS], 0)),
                 ours[ADDRESS_BITS:].eq(Mux(bounds.l3 == L3.IPV6, theirs[ADDRESS_BITS:], 0)),
                 ports.eq(Mux(has_ports, port, 0)),
             ]
-        m.d.sync += flow.protocol.eq(Mux(bounds.known, found.protocol, 0))
+        m.d.comb += flow.protocol.eq(Mux(bounds.known, found.protocol, 0))
 
-    def _facts(self, m, headers, bounds, ending, link):
-        facts = self.dissection.facts
-        m.d.sync += [
+    @staticmethod
+    def _facts(m, facts, headers, bounds, ending, link):
+        m.d.comb += [
             facts.l3.eq(bounds.l3), facts.l4.eq(bounds.l4), facts.header.eq(bounds.header),
             facts.fragment.eq(bounds.known & headers.fields.fragment),
             facts.vlan.eq(bounds.vlan), facts.tci.eq(Mux(bounds.vlan, link.tci, 0)),
             facts.timestamp.eq(ending.timestamp),
         ]
 
-    def _checks(self, m, headers, bounds):
+    def _checks(self, m, facts, headers, bounds):
         """Fold the sums, those to be checked just as far as that takes."""
         complete, header, segment = Signal(Carried), Signal(Carried), Signal(Carried)
         pseudo = bounds.l4_length + _later(m, self.headers.fields.flow.protocol, 2)
@@ -89,12 +94,12 @@ class FactFinder(wiring.Component):
             Value.cast(header).eq(_fold(self.header)),
             Value.cast(segment).eq(_fold(self.segment) + pseudo),
         ]
-        facts, found = self.dissection.facts, bounds.bounds
+        found = bounds.bounds
         is_ipv4 = found.l3 == L3.IPV4
         checked = (found.l4.matches(L4.TCP, L4.UDP) & found.whole
                    & ~headers.fields.fragment & ~headers.fields.detour)
         left_out = (found.l4 == L4.UDP) & headers.fields.no_checksum
-        m.d.sync += [
+        m.d.comb += [
             facts.checksum.eq(complete.folded()),
             facts.l3_checked.eq(is_ipv4), facts.l3_ok.eq(is_ipv4 & header.is_right()),
             facts.l4_checked.eq(checked),

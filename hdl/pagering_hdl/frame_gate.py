@@ -89,7 +89,9 @@ class FrameGate(wiring.Component):
     clearing : :py:`In(1)`
         Take no beat: the tables in which its frame would be counted are being cleared.
     room : :py:`In(1)`
-        The FIFO can take one more beat and commit it.
+        The FIFO can take one more beat.
+    place : :py:`In(1)`
+        One more frame can be committed. Only asked for with a frame's last beat.
     write : :py:`Out(1)`
         Put ``beat`` in the FIFO.
     beat : :py:`Out(bits)`
@@ -116,7 +118,7 @@ class FrameGate(wiring.Component):
             "frames": In(AxiStream(bits)),
             "control": In(struct(abi.CARD["CONTROL"])),
             "limits": In(struct(abi.CARD["FRAME_LIMITS"])),
-            "closed": In(1), "clearing": In(1), "room": In(1),
+            "closed": In(1), "clearing": In(1), "room": In(1), "place": In(1),
             "write": Out(1), "beat": Out(bits), "commit": Out(1), "rollback": Out(1),
             "length": Out(14), "taken": Out(range(bits // 8 + 1)), "first": Out(1),
             "ended": Out(1), "size": Out(15), "dropped": Out(Drop),
@@ -148,11 +150,12 @@ class FrameGate(wiring.Component):
             now.oversize.eq(known.oversize | (total > maximum)),
         ]
         doomed = now.deaf | now.malformed | now.oversize | known.overflow
-        take = Signal()
+        take, fits = Signal(), Signal()
         m.d.comb += [
-            now.overflow.eq(known.overflow | (~doomed & ~self.room)),
+            fits.eq(self.room & (self.place | ~beat.last)),
+            now.overflow.eq(known.overflow | (~doomed & ~fits)),
             counter.o.ready.eq((midframe | ~self.closed) & ~self.clearing
-                               & (doomed | self.room | self.control.drop_when_full)),
+                               & (doomed | fits | self.control.drop_when_full)),
             take.eq(counter.o.valid & counter.o.ready),
             # A last beat without bytes takes no place: the reader counts beats from the length.
             self.taken.eq(Mux(take, beat.bytes, 0)), self.first.eq(take & ~midframe),

@@ -2,7 +2,8 @@
 
 A flow is gone through word by word (:mod:`pagering_hdl.flow_steps`). What looks at it answers a
 fixed number of cycles later, so that one frame can follow another; what the frame is besides waits
-in a queue. No more frames start than the queue of decisions has room for.
+in a queue. Decisions wait in another until admission takes them: here, where least is left to know
+of a frame, is room for all that the packet FIFO can hold. No more frames start than there is.
 """
 
 from amaranth.hdl import Assert, Module, Mux, Signal, Value
@@ -23,10 +24,6 @@ from .toeplitz import Toeplitz
 
 __all__ = ["Steering"]
 
-DEPTH = 16
-"""Frames inside."""
-WAITING_DEPTH = 512
-"""More than can be inside, but one block RAM deep: fewer would take logic."""
 LATENCY = FlowRules.LATENCY
 """From a flow's last step to the last finding about it."""
 FILTERED = 4
@@ -56,6 +53,8 @@ class Steering(wiring.Component):
     ----------
     bus_bits : :class:`int`
         Width of the bus: the wider, the more is done in a cycle.
+    depth : :class:`int`
+        Frames inside.
 
     Members
     -------
@@ -64,8 +63,9 @@ class Steering(wiring.Component):
     arrivals : :py:`Out(stream.Signature(Arrival))`
     """
 
-    def __init__(self, bus_bits):
+    def __init__(self, bus_bits, depth=512):
         self.lanes = LANES[bus_bits]
+        self.depth = depth
         super().__init__({
             "control": In(struct(abi.CARD["STEERING"])), "settings": In(SteerSettings()),
             "dissections": In(stream.Signature(Dissection)),
@@ -81,9 +81,9 @@ class Steering(wiring.Component):
         wiring.connect(m, wiring.flipped(self.dissections), self._frame.i)
         wiring.connect(m, self._frame.o, flow.dissections)
         wiring.connect(m, arrival.o, wiring.flipped(self.arrivals))
-        inside = Signal(range(DEPTH + 1))
+        inside = Signal(range(self.depth + 1))
         m.d.comb += [
-            flow.start.eq(inside != DEPTH), flow.yields.eq(self.settings.waits),
+            flow.start.eq(inside != self.depth), flow.yields.eq(self.settings.waits),
             flow.rss.eq(self.settings.rss), choice.control.eq(self.control),
             choice.valid.eq(later(m, flow.step.mark.valid & flow.step.mark.last, LATENCY, "last")),
         ]
@@ -144,9 +144,10 @@ class Steering(wiring.Component):
 
     def _join(self, m):
         """Bring together what was decided and what waited for it."""
-        m.submodules.waiting = waiting = StreamQueue(Waiting, depth=WAITING_DEPTH,
+        m.submodules.waiting = waiting = StreamQueue(Waiting, depth=self.depth,
                                                      block=True)
-        m.submodules.decisions = decisions = StreamQueue(Decision, depth=DEPTH)
+        m.submodules.decisions = decisions = StreamQueue(Decision, depth=self.depth,
+                                                         block=True)
         frame, decision, arrival = self._frame.o.p, decisions.o.p, self._arrival.i.p
         both = decisions.o.valid & waiting.o.valid
         m.d.comb += [
