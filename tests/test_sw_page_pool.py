@@ -428,7 +428,7 @@ def test_sync_window() -> None:
     assert device.calls == []  # a page that leaves is not for the device
 
 
-def test_map_failure_loses_one_page_of_a_bulk() -> None:
+def test_map_failure_loses_one_page_of_a_bulk() -> None:  # checklist 27
     device, provider = Device(fail_at=3), LocalProvider()
     pool = make(provider, dma_map=True, dev=device)
     take(pool, 63)

@@ -60,7 +60,7 @@ def test_ideal_is_the_beats_of_frame_and_completion(sizes: tuple[int, ...], bus_
     assert ideal(sizes, bus_bits) == cycles
 
 
-def test_plan_covers_every_size_and_latency_at_every_width() -> None:
+def test_plan_covers_every_size_and_latency_at_every_width() -> None:  # checklist 23, 24
     measures = {(point, job.config.bus_bits) for job in PLAN if job.config.queues == 4
                 and job.config.chunk_bytes == (64 if job.config.bus_bits >= 256 else 4096)
                 for point in job.points}

@@ -205,7 +205,7 @@ async def an_empty_queue_does_not_slow_another_at_full_load(dut: HierarchyObject
 
 
 @cocotb.test()
-async def the_bus_is_counted_to_the_byte(dut: HierarchyObject) -> None:
+async def the_bus_is_counted_to_the_byte(dut: HierarchyObject) -> None:  # checklist 24
     """Checklist 24: bursts, beats and bytes as the bench counts them at the memory's end."""
     rig = await opened(dut)
     rig.host(0, 1)

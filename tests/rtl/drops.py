@@ -171,7 +171,7 @@ async def receive_is_sampled_at_the_first_beat(dut: HierarchyObject) -> None:
 
 
 @cocotb.test()
-async def an_empty_pool_drops_as_no_page_and_recovers_without_a_reset(
+async def an_empty_pool_drops_as_no_page_and_recovers_without_a_reset(  # checklist 12
         dut: HierarchyObject) -> None:
     rig = await opened(dut, regions=1)
     size, pages = rig.config.page_bytes, rig.config.region_pages
@@ -234,7 +234,8 @@ async def a_quota_of_one_page_recovers_from_a_frame_that_does_not_fit(
 
 
 @cocotb.test()
-async def a_full_completion_ring_drops_until_the_host_consumes(dut: HierarchyObject) -> None:
+async def a_full_completion_ring_drops_until_the_host_consumes(  # checklist 14
+        dut: HierarchyObject) -> None:
     rig = await opened(dut, regions=rig_regions(dut), log2=6)
     queue = rig.queues[0]
     for _ in range(4):

@@ -37,13 +37,13 @@ async def through(dut: HierarchyObject, lengths: list[int], **options: Any) -> R
 
 
 @cocotb.test()
-async def every_length_arrives_byte_for_byte(dut: HierarchyObject) -> None:
+async def every_length_arrives_byte_for_byte(dut: HierarchyObject) -> None:  # checklist 10
     await through(dut, [*range(1, 131), *EDGES, *reversed(EDGES), *range(130, 0, -1)])
 
 
 @cocotb.test()
 @cocotb.parametrize(latency=(2, 64, 250))
-async def random_stalls_gaps_and_latency_change_nothing(dut: HierarchyObject,
+async def random_stalls_gaps_and_latency_change_nothing(dut: HierarchyObject,  # checklist 26
                                                         latency: int) -> None:
     rng = random.Random(latency)
     lengths = [rng.choice((rng.randint(1, 300), rng.randint(1, 9600))) for _ in range(40)]

@@ -50,7 +50,8 @@ async def traffic_goes_on(rig: Rig, queue: int = 0) -> None:
 
 
 @cocotb.test()
-async def each_forged_token_moves_one_counter_and_nothing_else(dut: HierarchyObject) -> None:
+async def each_forged_token_moves_one_counter_and_nothing_else(  # checklist 11
+        dut: HierarchyObject) -> None:
     rig = await opened(dut)
     cfg = rig.config
     good = await whole_page(rig)
@@ -189,6 +190,61 @@ async def pages_leave_the_ring_in_the_order_of_the_policy(dut: HierarchyObject,
 
 
 @cocotb.test()
+@cocotb.parametrize(policy=(0, 1))
+async def lifo_has_a_working_set_and_fifo_has_the_pool(  # checklist 28
+        dut: HierarchyObject, policy: int) -> None:
+    """A host that keeps up: how many pages it touches depends on the policy alone."""
+    rig = await opened(dut, (2,), policy=policy)
+    queue, pages = rig.queues[0], 2 * rig.config.region_pages
+    touched = set()
+    for _ in range(pages):
+        await whole_page(rig)
+        touched |= {abi.TOKEN.unpack(value)["page"] for value in queue.outstanding}
+        await queue.give(*queue.outstanding)
+        queue.outstanding.clear()
+        await queue.consume()
+        await rig.flush()
+    if policy:
+        assert len(touched) <= 4, "the page of before, and those that were opened ahead"
+    else:
+        assert len(touched) == pages
+    await rig.check()
+
+
+@cocotb.test()
+async def frames_pack_chunk_after_chunk(dut: HierarchyObject) -> None:  # checklist 9
+    """Each frame begins where the last one ended, or in a new page: none overlaps, none is lost."""
+    rig = await opened(dut, (2,), log2=10)
+    config, queue = rig.config, rig.queues[0]
+    at = (-1, config.chunks)
+    left = set()
+    for _ in range(12):
+        frames = [rig.frame(rig.rng.choice((1, 60, rig.rng.randint(1, config.page_bytes))))
+                  for _ in range(6)]
+        await rig.send(*frames)
+        for done in queue.poll():
+            named = abi.TOKEN.unpack(done.token)
+            took = -(-done.length // config.chunk_bytes)
+            assert named["last"] - named["first"] + 1 == took
+            if named["page"] == at[0] and named["first"]:
+                assert named["first"] == at[1], "no gap, no overlap"
+            else:
+                assert named["first"] == 0
+                assert at[1] + took > config.chunks, "the last page had room for it"
+                left.add(at)
+            at = (named["page"], named["last"] + 1)
+            assert done.last_of_page == (at[1] == config.chunks)
+        assert queue.frames[-6:] == frames
+        tokens, queue.outstanding = queue.outstanding, []
+        await queue.give(*tokens)
+        await queue.consume()
+        await rig.flush()
+    if config.chunks > 1:
+        assert any(end < config.chunks for _, end in left), "no page's rest was too small"
+    await rig.check()
+
+
+@cocotb.test()
 async def bulk_returns_to_any_word_of_the_window_count(dut: HierarchyObject) -> None:
     rig = await opened(dut, (2,))
     count = min(2 * rig.config.region_pages, 40)
@@ -233,7 +289,8 @@ async def queues_share_a_pool_and_pools_share_nothing(dut: HierarchyObject) -> N
 
 
 @cocotb.test()
-async def low_water_speaks_without_a_packet_and_with_hysteresis(dut: HierarchyObject) -> None:
+async def low_water_speaks_without_a_packet_and_with_hysteresis(  # checklist 12
+        dut: HierarchyObject) -> None:
     rig = await opened(dut)
     cfg = rig.config
     pages = cfg.region_pages
