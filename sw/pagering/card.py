@@ -14,25 +14,24 @@ from pagering.capabilities import Capabilities, identify, read_capabilities
 from pagering.card_pool import CardPool
 from pagering.clock import Clock
 from pagering.errors import CardError
-from pagering.filters import Filters
-from pagering.flow_rules import FlowRules
+from pagering.events import EventSource
 from pagering.header_split import HeaderSplit
 from pagering.page_pool import PagePool
 from pagering.page_pool_params import PagePoolParams
+from pagering.pause import Pausing
 from pagering.polling import wait_until
 from pagering.providers import MemoryProvider, TransportProvider
 from pagering.registers import RegisterMap
 from pagering.returns import ReturnWay
-from pagering.rss import Rss
 from pagering.rx_queue import RxQueue
 from pagering.statistics import link_statistics, queue_statistics, rmon_statistics
-from pagering.toeplitz import MICROSOFT_KEY
+from pagering.steering import Steered
 from pagering.transport import Transport
 
 __all__ = ["Card"]
 
 
-class Card:
+class Card(Steered, Pausing, EventSource):
     """A card, reset and ready.
 
     Parameters
@@ -64,9 +63,7 @@ class Card:
                                      regions=caps.regions)
         self.clock = Clock(self.registers, caps.clock_khz)
         """What frames are stamped with, if their queue has extended completions."""
-        self._rss = Rss(self.registers, caps.queues)
-        self._rules = FlowRules(self.registers, caps.queues, timeout)
-        self._filters = Filters(self.registers)
+        self._init_steering(timeout)
         self.reset(timeout)
 
     def __enter__(self) -> Card:
@@ -109,108 +106,6 @@ class Card:
         self.registers.card.CONTROL.modify(receive=int(on))
         # The write is a posted one: it has arrived when the card answers a read behind it.
         self.registers.card.CONTROL.get("receive")
-
-    @property
-    def rss(self) -> Rss:
-        """How flows are spread; see :meth:`steer_by_hash`.
-
-        Raises
-        ------
-        CardError
-            If the card was made without steering.
-
-        """
-        self._need_steering("cannot spread flows")
-        return self._rss
-
-    @property
-    def rules(self) -> FlowRules:
-        """Flows that go where a rule says.
-
-        Raises
-        ------
-        CardError
-            If the card was made without steering.
-
-        """
-        self._need_steering("has no flow rules")
-        return self._rules
-
-    @property
-    def filters(self) -> Filters:
-        """Frames that are taken at all.
-
-        Raises
-        ------
-        CardError
-            If the card was made without steering.
-
-        """
-        self._need_steering("has no filters")
-        return self._filters
-
-    def _need_steering(self, sentence: str) -> None:
-        if not self.capabilities.steering:
-            raise CardError(f"this card {sentence}; generate one with steering")
-
-    def steer_to(self, queue: RxQueue | int) -> None:
-        """Send every frame to one queue.
-
-        Raises
-        ------
-        ValueError
-            If the card has no such queue.
-
-        """
-        number = self._queue_number(queue)
-        self.registers.card.STEERING.write(mode=abi.SteeringMode.FIXED, queue=number)
-
-    def steer_round_robin(self, queues: Iterable[RxQueue | int]) -> None:
-        """Send frame after frame to these queues in turn; they must be 0 to n - 1.
-
-        Raises
-        ------
-        ValueError
-            If they are not.
-
-        """
-        numbers = sorted(self._queue_number(queue) for queue in queues)
-        if not numbers or numbers != list(range(len(numbers))):
-            raise ValueError(f"round robin goes over queues 0 to n - 1, each once; got {numbers}")
-        self.registers.card.STEERING.write(mode=abi.SteeringMode.ROUND_ROBIN, last=numbers[-1])
-
-    def steer_by_hash(self, queues: Iterable[RxQueue | int], *, key: bytes = MICROSOFT_KEY,
-                      transform: abi.Transform = abi.Transform.NONE) -> None:
-        """Spread flows evenly over these queues, each flow on one: receive-side scaling.
-
-        Parameters
-        ----------
-        queues
-            Which ones, 32 at most.
-        key
-            40 bytes.
-        transform
-            What is hashed; with another than NONE both directions of a flow go to one queue.
-
-        Raises
-        ------
-        ValueError
-            If there are none or too many queues, or the key has another length.
-        CardError
-            If the card was made without steering.
-
-        """
-        self.rss.key = key
-        self.rss.transform = transform
-        self.rss.set_queues(queues)
-        self.registers.card.STEERING.write(mode=abi.SteeringMode.RSS)
-
-    def _queue_number(self, queue: RxQueue | int) -> int:
-        number = queue if isinstance(queue, int) else queue.index
-        if not 0 <= number < self.capabilities.queues:
-            raise ValueError(f"the card has queues 0 to {self.capabilities.queues - 1}; there is "
-                             f"no queue {number}")
-        return number
 
     # Pools and queues
 
@@ -373,7 +268,7 @@ class Card:
         if self._queues.get(queue.index) is queue:
             del self._queues[queue.index]
 
-    # Counters and events
+    # Counters
 
     def counters(self) -> dict[str, int]:
         """Return all card-wide counters by lower-case name. 64 bits, each read whole."""
@@ -412,73 +307,6 @@ class Card:
                 totals[name] += value
         return totals
 
-    # Pause
-
-    def set_pause(self, *, fifo: tuple[int, int] | None = None, pools: bool = True,
-                  held: bool = True) -> None:
-        """Choose what makes the card ask the other side of the wire to pause.
-
-        Parameters
-        ----------
-        fifo
-            Bytes in the packet FIFO (XOFF, XON), multiples of 64: pause from when it holds so many
-            until it has fallen to so many. None: whatever the FIFO holds.
-        pools
-            While an open pool is low on pages, by its ``low_water``.
-        held
-            While a frame waits for memory.
-
-        Raises
-        ------
-        ValueError
-            If a level is out of range, or XON is not below XOFF.
-
-        """
-        unit, most = abi.PAUSE_UNIT, (abi.PAUSE_UNIT << 16) - abi.PAUSE_UNIT
-        if fifo is not None:
-            xoff, xon = fifo
-            if xoff % unit or xon % unit or not 0 <= xon < xoff <= most:
-                raise ValueError(f"a FIFO pauses at multiples of {unit} bytes up to {most}, XON "
-                                 f"below XOFF, not at {xoff} and {xon}")
-            self.registers.card.PAUSE_FIFO.write(xoff=xoff // unit, xon=xon // unit)
-        self.registers.card.PAUSE.write(fifo=int(fifo is not None), pools=int(pools),
-                                        held=int(held))
-
-    @property
-    def pausing(self) -> bool:
-        """Whether the card asks the other side of the wire to pause."""
-        return bool(self.registers.card.PAUSE_STATUS.get("pause"))
-
-    @property
-    def fifo_peak(self) -> int:
-        """Most bytes that the packet FIFO has held at one time."""
-        return self.registers.card.FIFO_PEAK.get()
-
-    def events(self) -> frozenset[abi.Event]:
-        """Return the events since they were cleared."""
-        return _events(self.registers.card.EVENTS.word())
-
-    def clear_events(self, *events: abi.Event) -> None:
-        """Clear these events; all if none is named."""
-        self.registers.card.EVENTS.write_word(_event_bits(events or abi.Event))
-
-    def enable_events(self, *events: abi.Event) -> None:
-        """Let these events, and no others, raise the last interrupt."""
-        self.registers.card.EVENT_ENABLE.write_word(_event_bits(events))
-
-    def wait_event(self, timeout: float = 1.0) -> frozenset[abi.Event]:
-        """Wait until an enabled event is there; return those, or none after ``timeout`` seconds.
-
-        The events stay set until :meth:`clear_events`.
-        """
-        enabled = _events(self.registers.card.EVENT_ENABLE.word())
-        # The interrupt may be of an event that was cleared since: look again, but only once.
-        for _ in range(2):
-            found = self.events() & enabled
-            if found or not self.transport.wait_interrupt(self.capabilities.queues, timeout):
-                break
-        return found or self.events() & enabled
-
     # Shutdown
 
     def close(self) -> None:
@@ -507,11 +335,3 @@ def _first_free(count: int, taken: Iterable[int], what: str) -> int:
         if number not in used:
             return number
     raise CardError(f"the card has {count} {what}s and all are in use; close one first")
-
-
-def _event_bits(events: Iterable[abi.Event]) -> int:
-    return sum(1 << event for event in set(events))
-
-
-def _events(word: int) -> frozenset[abi.Event]:
-    return frozenset(event for event in abi.Event if word >> event & 1)
