@@ -8,12 +8,13 @@
 ``admission``            grants it memory by count, drops it or lets it wait (``admission_need``,
                          ``admission_rules``, ``admission_tables``; ``pacing``)
 ``segmenter``            cuts it at page boundaries
+``segment_fork``         starts reading a segment and opening its page
 ``placer``               finds each segment's page, token and address
 ``page_opener``          takes pages off the ring ahead of their use
 ``recycle_ring``         the free pages of every pool
 ``region_table``         where pages are in DMA address space, and whose
 ``page_table``           who has each page; every change of hands
-``placement_fork``       starts reading, writing and waiting for a segment
+``placement_fork``       starts writing and waiting for a segment
 ``packet_reader``        reads the segment's beats; shifts a payload that began in mid-beat
 ``burst_splitter``       cuts writes into bursts
 ``dma_writer``           puts them on the bus

@@ -2,20 +2,26 @@
 
 A frame's way, part by part::
 
-    frames -> frame_gate -> dissector -> steering -> admission -> segmenter -> placer
-                   |                                                             |
-                   v                                             placements      v
-               packet_fifo      burst_merger <- burst_splitter <--------- placement_fork
-                   | beats            |               ^
-                   v                  v               |
-    bus   <------------------ dma_writer              +------------------------+
+    frames -> frame_gate -> dissector -> steering -> admission -> segmenter -> segment_fork
+                   |                                                            |   |   |
+                   v                           commands                         |   |   |
+               packet_fifo <----------------------------------------------------+   |   |
+                   |                                         orders                 |   |
+                   |                         page_opener <--------------------------+   |
+                   | beats                        |                                     |
+                   |                              +-----------> placer <----------------+
+                   |                                               |
+                   |        burst_merger <- burst_splitter <- placement_fork
+                   |              |               ^
+                   v              v               |
+    bus   <--------------- dma_writer             +----------------------------+
                                                                                |
     bus   -> response_tracker -> deliverer -> completion_lines -> line_reader -+
                                      |
                                      v
     pushed returns --------------> return_arbiter -> return_checker
     return_rings -> return_reader -------^                v
-                              page_table -> recycle_ring -> page_opener -> placer
+                              page_table -> recycle_ring -> page_opener
 
 What the card knows of a frame waits beside this way, from admission to the deliverer.
 """
@@ -40,7 +46,7 @@ from .dissector import Dissector
 from .dma_writer import DmaWriter
 from .frame_gate import FrameGate
 from .interrupts import Interrupts
-from .layouts import Enrolment, Facts, Fault, Grant, Kind, LineJob, Placement, Return, Segment
+from .layouts import Enrolment, Facts, Fault, Grant, Kind, Return
 from .lifecycle import Lifecycle
 from .line_reader import LineReader
 from .oldest_pages import OldestPages
@@ -64,6 +70,7 @@ from .return_arbiter import ReturnArbiter
 from .return_checker import ReturnChecker
 from .return_reader import ReturnReader
 from .return_rings import ReturnRings
+from .segment_fork import SegmentFork
 from .segmenter import Segmenter
 from .statistics import Statistics
 from .steer_registers import SteerRegisters
@@ -140,18 +147,17 @@ class Engine(wiring.Component):
                          else DefaultQueue()),
             "admission": Admission(config),
             "grants": StreamBuffer(Grant), "segmenter": Segmenter(config),
-            "segments": StreamBuffer(Segment), "opener": PageOpener(),
+            "segment_fork": SegmentFork(config), "opener": PageOpener(),
             "placer": Placer(config),
             "facts": StreamQueue(Facts, depth=FACTS_DEPTH, block=True),
-            "placements": StreamQueue(Placement, depth=8, block=True),
-            "fork": PlacementFork(config),
+            "fork": PlacementFork(),
             "reads": StreamQueue(ReadCommand, depth=8),
             "enrolments": StreamBuffer(Enrolment),
             "ring": RecycleRing(config), "pages": PageTable(config),
             "regions": RegionTable(config), "loader": RegionLoader(config),
             "pushed": StreamQueue(Return, depth=16), "arbiter": ReturnArbiter(),
             "checker": ReturnChecker(config),
-            "jobs": StreamBuffer(LineJob), "splitter": BurstSplitter(config),
+            "splitter": BurstSplitter(config),
             "merger": BurstMerger(config), "writer": DmaWriter(config),
             "tracker": ResponseTracker(config), "deliverer": Deliverer(),
             "entries": StreamBuffer(Entry),
@@ -178,7 +184,7 @@ class Engine(wiring.Component):
             setattr(self, f"_{name}", part)
 
     def _ingress(self, m):
-        """From the stream to segments."""
+        """From the stream to segments, and what begins with them."""
         gate, fifo, dissector = self._gate, self._fifo, self._dissector
         steering, admission = self._steering, self._admission
         wiring.connect(m, wiring.flipped(self.frames), gate.frames)
@@ -204,14 +210,17 @@ class Engine(wiring.Component):
         wiring.connect(m, admission.grants, self._grants.i)
         wiring.connect(m, admission.facts, self._facts.i)
         wiring.connect(m, self._grants.o, self._segmenter.grants)
-        wiring.connect(m, self._segmenter.segments, self._segments.i)
-        wiring.connect(m, self._segments.o, self._placer.segments)
+        fork = self._segment_fork
+        wiring.connect(m, self._segmenter.segments, fork.segments)
+        wiring.connect(m, fork.commands, self._reads.i)
+        wiring.connect(m, self._reads.o, fifo.commands)
+        wiring.connect(m, fork.orders, self._opener.orders)
+        wiring.connect(m, fork.placed, self._placer.segments)
 
     def _memory(self, m):
         """Pages: from the ring to the placer, from the host back to the ring."""
         ring, pages, regions, loader = self._ring, self._pages, self._regions, self._loader
         opener = self._opener
-        wiring.connect(m, self._placer.orders, opener.orders)
         wiring.connect(m, opener.takes, ring.takes)
         wiring.connect(m, ring.pages, opener.pages)
         wiring.connect(m, opener.opens, pages.opens)
@@ -291,12 +300,8 @@ class Engine(wiring.Component):
         """From placements to the bus, and its responses."""
         fork, splitter, writer, tracker = (self._fork, self._splitter, self._writer,
                                            self._tracker)
-        wiring.connect(m, self._placer.placements, self._placements.i)
-        wiring.connect(m, self._placements.o, fork.placements)
-        wiring.connect(m, fork.commands, self._reads.i)
-        wiring.connect(m, self._reads.o, self._fifo.commands)
-        wiring.connect(m, fork.jobs, self._jobs.i)
-        wiring.connect(m, self._jobs.o, splitter.segments)
+        wiring.connect(m, self._placer.placements, fork.placements)
+        wiring.connect(m, fork.jobs, splitter.segments)
         wiring.connect(m, fork.pending, tracker.pending)
         merger = self._merger
         wiring.connect(m, splitter.parts, merger.parts)

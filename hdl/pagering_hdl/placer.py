@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .layouts import Kind, PageId, Placement, Segment
-from .page_opener import HeldPage, Order
+from .page_opener import HeldPage
 from .state_table import Lookup, StateTable
 from .streams import StreamBuffer, StreamQueue
 
@@ -22,20 +22,19 @@ class Picked(data.Struct):
 
 
 class PagePicker(wiring.Component):
-    """Gives each segment its page; orders new ones as soon as a segment that needs one is here.
+    """Gives each segment its page.
 
     One segment a cycle as long as the pages that they open have come.
 
     Members
     -------
     segments : :py:`In(stream.Signature(Segment))`
-    orders : :py:`Out(stream.Signature(Order))`, fresh : :py:`In(stream.Signature(HeldPage))`
-        To and from :class:`PageOpener`.
+    fresh : :py:`In(stream.Signature(HeldPage))`
+        From :class:`PageOpener`: one for each segment that opens a page.
     picked : :py:`Out(stream.Signature(Picked))`
     """
 
     segments: In(stream.Signature(Segment))
-    orders: Out(stream.Signature(Order))
     fresh: In(stream.Signature(HeldPage))
     picked: Out(stream.Signature(Picked))
 
@@ -49,15 +48,8 @@ class PagePicker(wiring.Component):
         sides = 1 + self.config.header_split
         m.submodules.held = held = StateTable(HeldPage, depth=sides * self.config.queues, index=7)
         m.submodules.waiting = waiting = StreamQueue(Segment, depth=4)
-        arriving, segment = self.segments.p, waiting.o.p
-        orders = (arriving.kind == Kind.SEGMENT) & arriving.opens
-        m.d.comb += [
-            self.orders.valid.eq(self.segments.valid & orders & waiting.i.ready),
-            self.orders.p.pool.eq(arriving.pool), self.orders.p.queue.eq(arriving.index),
-            waiting.i.valid.eq(self.segments.valid & (~orders | self.orders.ready)),
-            waiting.i.p.eq(arriving),
-            self.segments.ready.eq(waiting.i.ready & (~orders | self.orders.ready)),
-        ]
+        segment = waiting.o.p
+        wiring.connect(m, wiring.flipped(self.segments), waiting.i)
         row, opens, go = Signal(7), Signal(), Signal()
         page = Mux(opens, self.fresh.p.as_value(), held.read[0].data.as_value())
         m.d.comb += [
@@ -80,7 +72,7 @@ class PagePicker(wiring.Component):
         now = Cat(segment.side, segment.index)
         m.d.comb += self.picked.p.follows.eq(
             (segment.kind == Kind.SEGMENT) & ~opens & filled & (before == now))
-        with m.If(go & (segment.kind != Kind.SKIP)):
+        with m.If(go):
             m.d.sync += [before.eq(now),
                          filled.eq((segment.kind == Kind.SEGMENT) & segment.fills)]
 
@@ -130,14 +122,13 @@ class Placer(wiring.Component):
     Members
     -------
     segments : :py:`In(stream.Signature(Segment))`
-    orders : :py:`Out(stream.Signature(Order))`, fresh : :py:`In(stream.Signature(HeldPage))`
+    fresh : :py:`In(stream.Signature(HeldPage))`
     address : :py:`Out(Lookup(PageId, 64))`
     placements : :py:`Out(stream.Signature(Placement))`
         See :class:`PagePicker` and :class:`Locator`.
     """
 
     segments: In(stream.Signature(Segment))
-    orders: Out(stream.Signature(Order))
     fresh: In(stream.Signature(HeldPage))
     address: Out(Lookup(PageId, 64))
     placements: Out(stream.Signature(Placement))
@@ -153,7 +144,6 @@ class Placer(wiring.Component):
         m.submodules.locator = locator = Locator(self.config)
         m.submodules.located = located = StreamBuffer(Placement)
         wiring.connect(m, wiring.flipped(self.segments), picker.segments)
-        wiring.connect(m, wiring.flipped(self.orders), picker.orders)
         wiring.connect(m, wiring.flipped(self.fresh), picker.fresh)
         wiring.connect(m, picker.picked, picked.i)
         wiring.connect(m, picked.o, locator.picked)

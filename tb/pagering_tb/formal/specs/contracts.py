@@ -23,6 +23,7 @@ from pagering_hdl.placer import Placer
 from pagering_hdl.recycle_ring import RecycleRing
 from pagering_hdl.region_loader import RegionLoader
 from pagering_hdl.response_tracker import ResponseTracker
+from pagering_hdl.segment_fork import SegmentFork
 from pagering_hdl.segmenter import Segmenter
 from pagering_hdl.streams import StreamBuffer, StreamQueue, StreamRelay
 from pagering_tb.formal.contract import Offers
@@ -33,7 +34,7 @@ __all__ = [
     "CompletionLinesOffers", "DelivererOffers", "DmaWriterOffers",
     "LineReaderOffers", "PacketReaderOffers", "PageOpenerOffers", "PageTableOffers",
     "PlacementForkOffers", "PlacerOffers", "RecycleRingOffers", "RegionLoaderOffers",
-    "ResponseTrackerOffers", "SegmenterOffers",
+    "ResponseTrackerOffers", "SegmentForkOffers", "SegmenterOffers",
 ]
 
 
@@ -72,7 +73,7 @@ class SegmenterOffers(Offers):
 
 
 class PlacerOffers(Offers):
-    """Orders of pages, and placements."""
+    """Placements."""
 
     part = "placer"
     mutants = (_BUFFER,)
@@ -139,16 +140,27 @@ class RegionLoaderOffers(Offers):
         m.d.comb += Assume(self.dut.commands.p.slot < 2)
 
 
-class PlacementForkOffers(Offers):
-    """A placement, to the three who carry it out."""
+class SegmentForkOffers(Offers):
+    """A segment, to those who begin with it."""
 
-    part = "placement_fork"
-    mutants = (Mutant(PlacementFork, "elaborate", "valid & needs[0] & ~had[0]",
-                      "valid & needs[0] & ~had[0] & self.jobs.ready"),)
+    part = "segment_fork"
+    mutants = (Mutant(SegmentFork, "elaborate", "valid & need & ~had[number]",
+                      "valid & need & ~had[number] & self.placed.ready"),)
 
     def __init__(self) -> None:
         super().__init__()
-        self.dut = PlacementFork(small())
+        self.dut = SegmentFork(small())
+
+
+class PlacementForkOffers(Offers):
+    """A placement, to those who carry it out."""
+
+    part = "placement_fork"
+    mutants = (Mutant(PlacementFork, "elaborate", "has & ~self.jobs.ready", "0"),)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dut = PlacementFork()
 
 
 class DmaWriterOffers(Offers):
