@@ -20,9 +20,10 @@
 ``dma_writer``           puts them on the bus
 ``response_tracker``     waits for the bus to answer
 ``deliverer``            hands a written segment to the host
-``completion_lines``     collects its completion with others
+``completion_lines``     collects its completion with others (``completion_store``)
 ``flush_timer``          ends a line that does not fill
-``line_reader``          writes them
+``line_announcer``       has them written
+``line_reader``          reads them meanwhile
 ``interrupts``           tells the host
 ``return_rings``         knows which tokens wait in host memory (``ring_words``)
 ``return_reader``        fetches them

@@ -34,7 +34,7 @@ class DmaWriter(wiring.Component):
         The last burst that is known of is under way, or there is none.
     frame_beats : :py:`In(stream.Signature(bits))`
     line_beats : :py:`In(stream.Signature(WriteBeat(bits)))`
-        With their strobes. They are there before their burst is.
+        With their strobes. They come as fast as the bus takes them.
     mirror_beats : :py:`In(stream.Signature(WriteBeat(bits)))`
         Likewise.
     bus : :py:`Out(AxiWrite(bits))`

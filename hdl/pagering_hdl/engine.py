@@ -41,13 +41,14 @@ from .completion_lines import CompletionLines
 from .count_mirror import CountMirror
 from .counter_registers import StatsRegisters
 from .default_queue import DefaultQueue
-from .deliverer import Deliverer, Entry
+from .deliverer import Deliverer
 from .dissector import Dissector
 from .dma_writer import DmaWriter
 from .frame_gate import FrameGate
 from .interrupts import Interrupts
 from .layouts import Enrolment, Facts, Fault, Grant, Kind, Return
 from .lifecycle import Lifecycle
+from .line_announcer import LineAnnouncer
 from .line_reader import LineReader
 from .oldest_pages import OldestPages
 from .packet_fifo import PacketFifo
@@ -160,8 +161,8 @@ class Engine(wiring.Component):
             "splitter": BurstSplitter(config),
             "merger": BurstMerger(config), "writer": DmaWriter(config),
             "tracker": ResponseTracker(config), "deliverer": Deliverer(),
-            "entries": StreamBuffer(Entry),
-            "lines": CompletionLines(config), "reader": LineReader(config),
+            "lines": CompletionLines(config), "announcer": LineAnnouncer(config),
+            "reader": LineReader(config),
             "interrupts": Interrupts(config.queues), "lifecycle": Lifecycle(config),
             "monitor": PoolMonitor(config.pools), "clock": Clock(),
             "card_registers": CardRegisters(config), "pool_registers": PoolRegisters(config),
@@ -324,27 +325,28 @@ class Engine(wiring.Component):
     def _completions(self, m):
         """From written segments to interrupts."""
         tracker, lines, reader = self._tracker, self._lines, self._reader
+        announcer = self._announcer
         visible, lifecycle = tracker.visible, self._lifecycle
         wiring.connect(m, tracker.written, self._deliverer.written)
         wiring.connect(m, self._facts.o, self._deliverer.facts)
         wiring.connect(m, self._deliverer.deliveries, self._pages.deliveries)
-        wiring.connect(m, self._deliverer.entries, self._entries.i)
-        wiring.connect(m, self._entries.o, lines.entries)
-        wiring.connect(m, lines.requests, reader.requests)
+        wiring.connect(m, self._deliverer.entries, lines.entries)
+        wiring.connect(m, lines.requests, announcer.requests)
+        wiring.connect(m, announcer.reads, reader.requests)
         with m.If(~self._mirroring):
-            wiring.connect(m, reader.jobs, self._splitter.lines)
+            wiring.connect(m, announcer.jobs, self._splitter.lines)
         m.d.comb += [
             lines.address.eq(reader.address), lines.read.eq(reader.read),
             reader.stored.eq(lines.stored),
             lines.period.eq(self._card_registers.flush_timer.cycles),
-            lines.quiet.eq(self._fifo.empty & tracker.settled),
+            lines.empty.eq(self._fifo.empty), lines.settled.eq(tracker.settled),
             self._interrupts.visible.eq(visible),
             self._interrupts.arm.eq(self._user_registers.arm),
             lifecycle.queues.fenced.eq(visible.valid & (visible.kind == Kind.FENCE_QUEUE)),
             lifecycle.pools.fenced.eq(visible.valid & (visible.kind == Kind.FENCE_POOL)),
             lifecycle.queues.fenced_index.eq(visible.index),
             lifecycle.pools.fenced_index.eq(visible.index),
-            self.idle.eq(self._fifo.empty & tracker.idle & ~self._entries.o.valid & lines.idle
+            self.idle.eq(self._fifo.empty & tracker.idle & lines.idle & announcer.idle
                          & reader.idle & self._merger.idle & ~self._mirroring
                          & ~lifecycle.queues.busy.any()),
         ]
@@ -373,7 +375,7 @@ class Engine(wiring.Component):
                 (queue.granted, admission.queue_granted),
                 (queue.recycled, pages.queue_recycled[1]),
                 (queue.produced, self._interrupts.produced),
-                (self._lines.shape, queue.shape), (self._reader.base, queue.base),
+                (self._lines.shape, queue.shape), (self._lines.base, queue.base),
                 (self._interrupts.moderation, queue.moderation),
                 (regions.slot, self._regions.row),
                 (pool.retire, regions.retire), (regions.commands, self._loader.commands)):

@@ -6,11 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from pagering import abi
 
-from .completion_lines import RingShape
+from .completion_lines import RingBase, RingShape
 from .counter_registers import CounterReader
 from .interrupts import Arm
 from .layouts import Count, Fault, Index, QueueSettings, Return, RingIndex, struct
-from .line_reader import RingBase
 from .moderation import Moderation
 from .page_table import Refusal
 from .register_port import RegisterPort, answer_late, masked, read_mux, written

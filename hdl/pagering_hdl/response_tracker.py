@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from .axi import Response
 from .burst_merger import Ticket
 from .layouts import Kind, Visible, Written
-from .streams import StreamQueue
+from .streams import StreamBuffer, StreamQueue
 
 __all__ = ["ResponseTracker"]
 
@@ -67,11 +67,15 @@ class ResponseTracker(wiring.Component):
         m = Module()
         m.submodules.tickets_queue = tickets = StreamQueue(Ticket, depth=self.depth,
                                                            block=True)
-        m.submodules.pending_queue = pending = StreamQueue(Written, depth=self.depth,
+        # Of the places one is behind the queue: so the next segment has left its block RAM
+        # before it is asked for.
+        m.submodules.pending_queue = pending = StreamQueue(Written, depth=self.depth - 1,
                                                            block=True)
+        m.submodules.head = head = StreamBuffer(Written)
         m.submodules.answered = answered = StreamQueue(Answer, depth=self.depth)
         wiring.connect(m, wiring.flipped(self.tickets), tickets.i)
         wiring.connect(m, wiring.flipped(self.pending), pending.i)
+        wiring.connect(m, pending.o, head.i)
         ticket = tickets.o.p
         burst, failed, error = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -93,12 +97,12 @@ class ResponseTracker(wiring.Component):
                     # What is known of a segment that goes on.
                     failed.eq(ticket.goes_on & (error | (failed & (ticket.ends == 0)))),
                     Assert(~answered.i.valid | answered.i.ready)]
-        self._hand_out(m, pending, answered.o)
+        self._hand_out(m, head, answered.o)
         m.d.comb += [
             self.visible.kind.eq(ticket.kind), self.visible.index.eq(ticket.index),
             self.visible.produced.eq(ticket.produced), self.visible.frames.eq(ticket.frames),
-            self.idle.eq((tickets.level == 0) & (pending.level == 0)),
-            self.settled.eq(pending.level == 0),
+            self.settled.eq((pending.level == 0) & ~head.o.valid),
+            self.idle.eq((tickets.level == 0) & self.settled),
         ]
         return m
 

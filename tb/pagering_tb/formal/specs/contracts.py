@@ -14,6 +14,7 @@ from pagering_hdl.completion_lines import CompletionLines
 from pagering_hdl.deliverer import Deliverer
 from pagering_hdl.dma_writer import DmaWriter
 from pagering_hdl.layouts import Kind
+from pagering_hdl.line_announcer import LineAnnouncer
 from pagering_hdl.line_reader import LineReader
 from pagering_hdl.packet_reader import PacketReader
 from pagering_hdl.page_opener import PageOpener
@@ -32,7 +33,8 @@ from pagering_tb.formal.specification import small
 
 __all__ = [
     "CompletionLinesOffers", "DelivererOffers", "DmaWriterOffers",
-    "LineReaderOffers", "PacketReaderOffers", "PageOpenerOffers", "PageTableOffers",
+    "LineAnnouncerOffers", "LineReaderOffers", "PacketReaderOffers", "PageOpenerOffers",
+    "PageTableOffers",
     "PlacementForkOffers", "PlacerOffers", "RecycleRingOffers", "RegionLoaderOffers",
     "ResponseTrackerOffers", "SegmentForkOffers", "SegmenterOffers",
 ]
@@ -229,8 +231,7 @@ class CompletionLinesOffers(Offers):
     """Lines to be written."""
 
     part = "completion_lines"
-    mutants = (Mutant(StreamRelay, "elaborate", "self.i.ready.eq(~self.o.valid)",
-                      "self.i.ready.eq(1)"),)
+    mutants = (Mutant(CompletionLines, "_ask", "(~sends | line.ready)", "1"),)
     reach = 16
 
     def __init__(self) -> None:
@@ -238,8 +239,20 @@ class CompletionLinesOffers(Offers):
         self.dut = CompletionLines(small())
 
 
+class LineAnnouncerOffers(Offers):
+    """Writes of lines, and lines to be read."""
+
+    part = "line_announcer"
+    mutants = (Mutant(StreamRelay, "elaborate", "self.i.ready.eq(~self.o.valid)",
+                      "self.i.ready.eq(1)"),)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dut = LineAnnouncer(small())
+
+
 class LineReaderOffers(Offers):
-    """Writes of lines, and their beats."""
+    """Beats of lines."""
 
     part = "line_reader"
     mutants = (_QUEUE,)

@@ -183,6 +183,7 @@ class NothingIsEarly(Specification):
         tickets = contents(m, inside.tickets_queue)
         answers = contents(m, inside.answered)
         contents(m, inside.pending_queue)  # Nobody looks, but it says that the queue is sound.
+        placed = inside.pending_queue.level + inside.head.o.valid
         ticket, response = part.tickets.p, part.bvalid & part.bready
         goes_in = part.tickets.valid & part.tickets.ready
         burst = ticket.kind == Kind.SEGMENT
@@ -192,9 +193,9 @@ class NothingIsEarly(Specification):
         m.d.comb += [
             # A segment waits here before its first burst is sent; a mark ends one, itself.
             Assume(~part.tickets.valid | ticket.line
-                   | (sending + due + ticket.ends <= inside.pending_queue.level)),
+                   | (sending + due + ticket.ends <= placed)),
             Assume(burst | ticket.line | (ticket.ends == 1)),
-            Assert(sending + due <= inside.pending_queue.level),
+            Assert(sending + due <= placed),
             *(Assert(~taken | item.line | (item.kind == Kind.SEGMENT) | (item.ends == 1))
               for taken, item in tickets),
             *(Assert(~taken | (item.ends != 0)) for taken, item in answers),
