@@ -139,6 +139,22 @@ def test_random_toggles(seed):
     simulate(dut, host, background=[pipeline, rules(dut.marks)])
 
 
+@pytest.mark.parametrize("wait", range(1, 5))
+def test_a_mark_that_waits_is_not_replaced(wait):
+    """Whichever was offered first, and however late the other comes."""
+    for first, other in (("pools", "queues"), ("queues", "pools")):
+        dut = Lifecycle(config())
+
+        async def bench(ctx, dut=dut, first=first, other=other):
+            await write(ctx, getattr(dut, first), 1, 1)
+            await ctx.tick().repeat(wait)
+            await write(ctx, getattr(dut, other), 2, 1)
+            await ctx.tick().repeat(4)
+            marks = [await get(ctx, dut.marks) for _ in range(2)]
+            assert {mark["index"] for mark in marks} == {1, 2}
+        simulate(dut, bench, background=[rules(dut.marks)])
+
+
 def test_lifecycle_merges_queues_and_pools():
     dut = Lifecycle(config(queues=3, pools=2))
 

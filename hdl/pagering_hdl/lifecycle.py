@@ -100,8 +100,11 @@ class Lifecycle(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.queues, m.submodules.pools = self.queues, self.pools
-        with m.If(self.queues.marks.valid):
+        # A pool's mark that waits is not pushed aside.
+        waits = Signal()
+        with m.If(self.queues.marks.valid & ~waits):
             wiring.connect(m, wiring.flipped(self.marks), self.queues.marks)
         with m.Else():
             wiring.connect(m, wiring.flipped(self.marks), self.pools.marks)
+            m.d.sync += waits.eq(self.pools.marks.valid & ~self.marks.ready)
         return m
