@@ -313,9 +313,10 @@ def tables_of(dut, model, news):
 @pytest.mark.parametrize("seed", [0, 1, 3])
 def test_random_frames_and_marks_against_the_model(seed, bits):
     rng = random.Random(seed)
-    card = config(queues=3, pools=2, chunk_bytes=1024, bus_bits=bits, burst_bytes=64)
-    dut, model, news = Admission(card), Model(card, rng), Signal(16)
-    drops, expected, splits = [], [], []
+    card = config(queues=3, pools=2, chunk_bytes=1024, bus_bits=bits, burst_bytes=64,
+                  max_frame=16383, fifo_bytes=16384)
+    dut, model, news, pauses = Admission(card), Model(card, rng), Signal(16), random.Random(seed)
+    drops, expected, splits, promised = [], [], [], []
     marks = [Kind.START_QUEUE, Kind.FENCE_QUEUE, Kind.START_POOL, Kind.FENCE_POOL]
 
     async def expect(ctx, grants):
@@ -352,8 +353,12 @@ def test_random_frames_and_marks_against_the_model(seed, bits):
                                                "facts": {"header": header}})
                 ctx.set(dut.arrivals.valid, 1)
                 await expect(ctx, [grant])
+                promised.append(ctx.get(dut.sent))
+                while ctx.get(dut.sent):
+                    await ctx.tick()
                 ctx.set(dut.arrivals.valid, 0)
-            await ctx.tick().repeat(2)
+            # A grant that was promised is counted when a decision would have come.
+            await ctx.tick().repeat(pauses.choice((10, 10, 10, 40)))
             await check_counts(ctx, dut, model)
 
     async def note(ctx):
@@ -367,6 +372,7 @@ def test_random_frames_and_marks_against_the_model(seed, bits):
     assert DropCause.QUEUE_DISABLED in {cause for cause, _ in drops}
     assert {cause for cause, _ in drops} & set(SCARCE_CAUSES)
     assert splits.count(1) > 4
+    assert (sum(promised) > 4) == card.admission_promises
 
 
 @pytest.mark.parametrize(("bits", "cycles"), [(64, 9), (128, 5), (256, 1), (512, 1)])
@@ -383,6 +389,45 @@ def test_cycles_a_frame(bits, cycles):
         await ctx.tick().repeat(3 * cycles + 1)
         assert len(drops) == 3
     simulate(dut, bench, background=[collect(dut.dropped, drops)])
+
+
+async def count_to_grant(ctx, dut):
+    """Offer a frame; return in which cycle its grant comes, and wait until it is counted."""
+    ctx.set(dut.arrivals.payload, {"queue": 0, "length": 60})
+    ctx.set(dut.arrivals.valid, 1)
+    cycles = 0
+    while not ctx.get(dut.grants.valid):
+        await ctx.tick()
+        cycles += 1
+    assert ctx.get(dut.grants.p.kind) is Kind.SEGMENT
+    while not ctx.get(dut.arrivals.ready):
+        await ctx.tick()
+    await ctx.tick()
+    ctx.set(dut.arrivals.valid, 0)
+    return cycles
+
+
+@pytest.mark.parametrize(("ahead", "room", "cycles"), [
+    # After every queue has been tried, and none is: 0, 8, 1, 9.
+    (0, 9, 8), (40, 9, 2), (40, 3, 2), (40, 2, 8)])
+def test_a_frame_that_comes_alone_is_promised_its_memory(ahead, room, cycles):
+    """As long as the longest frame there is would get it too; the next one has no promise."""
+    card = config(queues=3, pools=2, chunk_bytes=4096, bus_bits=64, max_frame=9600,
+                  fifo_bytes=16384)
+    dut, model, news = Admission(card), Model(card, random.Random(1)), Signal(16)
+    model.settings = [{**model.settings[0], "pool": 0, "quota": 12, "split": 0}] * 3
+    model.pushed[0], model.limit[0] = room, 12
+
+    async def bench(ctx):
+        ctx.set(dut.facts.ready, 1)
+        ctx.set(dut.grants.ready, 1)
+        await ctx.tick().repeat(4)
+        for mark in ((Kind.START_QUEUE, 0), (Kind.START_POOL, 0)):
+            await put(ctx, dut.marks, {"kind": mark[0], "index": mark[1]})
+        await ctx.tick().repeat(1 + ahead)
+        assert await count_to_grant(ctx, dut) == cycles
+        assert await count_to_grant(ctx, dut) == 8
+    simulate(dut, bench, tables=tables_of(dut, model, news))
 
 
 @pytest.mark.parametrize("bits", [64, 512])

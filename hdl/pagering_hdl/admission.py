@@ -14,12 +14,14 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .admission_need import MemoryNeed, OpenPage, PieceChooser
+from .admission_promise import Promises
 from .admission_rules import AdmissionRules
 from .admission_tables import AdmissionTables
 from .layouts import (
     Arrival,
     Count,
     Drop,
+    DropCause,
     Facts,
     Grant,
     Index,
@@ -55,6 +57,9 @@ class Admission(wiring.Component):
     A frame takes a cycle, or as many more as the card has cuts (:class:`CardConfig`); one that is
     split, twice that. Marks (start and fence of a queue or pool) pass between frames, and what they
     say holds for every frame behind them. They pass a frame that waits.
+
+    On a card with as many cuts as can be, the grant of a frame that comes when nothing else is to
+    be decided leaves two cycles after it came (:class:`Promises`); it takes its time all the same.
 
     Members
     -------
@@ -112,6 +117,10 @@ class Admission(wiring.Component):
         self.queue_runs = Signal(self.config.queues)
         self.mark, self.scanned = Signal(Mark), Signal(Index)
         self.second, self.headers, self.ours = Signal(), Signal(Headers), Signal(2)
+        self.sent = Signal()
+        """The frame has its grant, which was promised, and is still to be counted."""
+        m.submodules.promises = self.promises = Promises(self.config)
+        self.promising = self.config.admission_promises
         self._look_up_queue(m)
         self._look_up_pool(m)
         self._price(m)
@@ -138,6 +147,9 @@ class Admission(wiring.Component):
             self.recycled.addr.eq(self.queue), self.tables.queue.eq(self.queue),
             self.chooser.length.eq(frame.length), self.chooser.header.eq(frame.facts.header),
             self.chooser.settings.eq(self.settings.data), self.chooser.second.eq(self.second),
+            self.promises.queue.eq(self.queue), self.promises.length.eq(frame.length),
+            self.promises.settings.eq(self.settings.data),
+            self.promises.page.eq(self.tables.payload),
         ]
 
     def _look_up_pool(self, m):
@@ -163,7 +175,7 @@ class Admission(wiring.Component):
         pool_runs = self.pool_runs.bit_select(self.pool, 1)
         m.d.comb += [
             need.top.eq(piece.top), need.page.eq(self.page),
-            rules.drop.eq(frame.drop), rules.drop_cause.eq(frame.cause),
+            rules.drop.eq(frame.drop & self.arrivals.valid), rules.drop_cause.eq(frame.cause),
             rules.queue_runs.eq(keep(3, runs, "queue_runs_3")),
             rules.pool_runs.eq(keep(3, pool_runs, "pool_runs_3")),
             rules.settings.eq(keep(0, self.settings.data, "settings_0")),
@@ -183,29 +195,65 @@ class Admission(wiring.Component):
             tables.new_produced.eq(rules.produced_after),
             tables.new_pool_granted.eq(rules.granted_after), tables.new_peak.eq(rules.off_ring),
         ]
+        if self.promising:
+            longest = -(-self.config.max_frame // self.config.page_bytes)
+            with m.If(~self.arrivals.valid):
+                m.d.comb += [rules.pages.eq(longest), rules.segments.eq(longest)]
 
     def _weigh(self, m):
         """Wait until the verdict has come through the cuts, then act on it."""
-        step, cuts = Signal(4), len(self.config.admission_cuts)
+        cuts, here = len(self.config.admission_cuts), self.arrivals.valid
         rules, settings = self.rules, self.rules.settings
-        m.d.comb += self.queue.eq(self.arrivals.p.queue)
-        waits = rules.scarce & settings.hold & ~self.closed
-        with m.If((step == 0) & ~self.second & self.marks.valid):
-            m.d.comb += self.marks.ready.eq(1)
-            m.d.sync += [self.mark.eq(self.marks.p), self.scanned.eq(0)]
+        # The steps of a frame begin with it, whatever queue is being tried.
+        step, begun, ended = Signal(range(cuts + 1)), Signal(), Signal()
+        m.d.comb += [
+            self.queue.eq(Mux(here | (not self.promising), self.arrivals.p.queue,
+                              self.promises.turn)),
+            ended.eq((step == cuts) & (begun | ~here) if cuts else 1)]
+        waits = rules.scarce & settings.hold & ~self.closed & ~self.sent
+        m.d.sync += [step.eq(Mux(here & ~begun, 1, step + 1)), begun.eq(here)]
+        with m.If(~begun & ~self.second & self.marks.valid):
+            m.d.comb += [self.marks.ready.eq(1), self.promises.over.eq(1)]
+            m.d.sync += [self.mark.eq(self.marks.p), self.scanned.eq(0), step.eq(0), begun.eq(0)]
             with m.If(self.marks.p.kind == Kind.FENCE_POOL):
                 m.next = "Find open pages"
             with m.Else():
                 m.next = "Pass mark"
-        with m.Elif(self.arrivals.valid & (step != cuts)):
-            m.d.sync += step.eq(step + 1)
-        with m.Elif(self.arrivals.valid & self.chooser.split & ~self.second & ~rules.refused):
-            m.d.sync += [step.eq(0), self.second.eq(1)]
-            self._keep_headers(m)
-        with m.Elif(self.arrivals.valid):
-            self._decide(m, waits)
-            with m.If(self.grants.valid & self.grants.ready | (waits & ~self.grants.valid)):
-                m.d.sync += [step.eq(0), self.second.eq(0), self.waits.eq(waits)]
+        with m.Elif(here & ~ended):
+            if self.promising:
+                with m.If(begun & (step == 2) & self.promises.promise.valid
+                          & ~self.arrivals.p.drop):
+                    self._keep_promise(m, step)
+        with m.Elif(ended):
+            m.d.sync += [step.eq(0), begun.eq(0)]
+            with m.If(~here):
+                # Between frames, the longest was weighed.
+                m.d.comb += [self.promises.tried.eq(1), self.promises.admitted.eq(~rules.refused)]
+            with m.Elif(self.chooser.split & ~self.second & ~rules.refused):
+                m.d.sync += self.second.eq(1)
+                self._keep_headers(m)
+            with m.Else():
+                self._decide(m, waits)
+                with m.If(self.sent | self.grants.valid & self.grants.ready
+                          | (waits & ~self.grants.valid)):
+                    m.d.sync += [self.second.eq(0), self.waits.eq(waits), self.sent.eq(0)]
+                with m.Else():
+                    m.d.sync += [step.eq(step), begun.eq(begun)]
+
+    def _keep_promise(self, m, step):
+        """Grant what was promised, before it is counted."""
+        promise, grant, frame = self.promises.promise, self.grants.p, self.arrivals.p
+        m.d.comb += [
+            grant.kind.eq(Kind.SEGMENT), grant.index.eq(frame.queue),
+            grant.close_payload.eq(promise.closes), grant.frame.eq(promise.share),
+            self.facts.p.eq(frame.facts), self.grants.valid.eq(self.facts.ready),
+            self.facts.valid.eq(self.grants.ready),
+        ]
+        with m.If(self.facts.ready & self.grants.ready):
+            m.d.comb += self.promises.over.eq(1)
+            m.d.sync += self.sent.eq(1)
+        with m.Else():
+            m.d.sync += step.eq(step)
 
     def _keep_headers(self, m):
         need, rules, piece = self.need, self.rules, self.chooser.piece
@@ -228,7 +276,7 @@ class Admission(wiring.Component):
         split, of_headers = self.chooser.split, self.chooser.piece.side == Side.HEADERS
         admitted, misfit = Signal(), Signal()
         m.d.comb += [
-            admitted.eq(~rules.refused),
+            admitted.eq(~rules.refused | self.sent),
             misfit.eq(self.need.opens & rules.queue_runs & ~rules.drop),
             grant.close_headers.eq(Mux(of_headers, misfit & self.page.open,
                                        self.second & self.headers.closes)),
@@ -241,15 +289,21 @@ class Admission(wiring.Component):
             grant.frame.first.eq(self.page.next),
             grant.frame.top.eq(Mux(admitted, self.chooser.piece.top, frame.length - 1)),
             # While a frame waits there is something to say only if a page is closed.
-            self.grants.valid.eq(Mux(waits, grant.close_headers | grant.close_payload,
-                                     rules.refused | self.facts.ready)),
-            self.facts.valid.eq(admitted & self.grants.ready), self.facts.p.eq(frame.facts),
-            self.arrivals.ready.eq(self.grants.valid & self.grants.ready & ~waits),
+            self.grants.valid.eq(~self.sent & Mux(
+                waits, grant.close_headers | grant.close_payload,
+                rules.refused | self.facts.ready)),
+            self.facts.valid.eq(~self.sent & admitted & self.grants.ready),
+            self.facts.p.eq(frame.facts),
+            self.arrivals.ready.eq(self.sent | self.grants.valid & self.grants.ready & ~waits),
             self.dropped.valid.eq(self.arrivals.ready & ~admitted),
             self.dropped.cause.eq(rules.cause), self.dropped_queue.eq(frame.queue),
         ]
-        with m.If(self.grants.valid & self.grants.ready):
+        with m.If(self.sent | self.grants.valid & self.grants.ready):
+            m.d.comb += self.promises.over.eq(1)
             self._enter(m, admitted, of_headers, split)
+        # A limit may have been lowered meanwhile; then it holds from the next frame on.
+        m.d.sync += Assert(~self.sent | ~rules.refused | (rules.cause == DropCause.POOL_LIMIT)
+                           | (rules.cause == DropCause.QUEUE_QUOTA))
 
     def _enter(self, m, admitted, of_headers, split):
         """Write to the tables what has been decided."""

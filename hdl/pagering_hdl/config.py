@@ -127,6 +127,11 @@ class CardConfig:
         return {64: (0, 1, 2, 3, 4, 5, 6, 7), 128: (1, 3, 5, 7)}.get(self.bus_bits, ())
 
     @property
+    def admission_promises(self) -> bool:
+        """Whether admission decides ahead of time what it can: where a decision takes long."""
+        return self.bus_bits == 64
+
+    @property
     def bus_bytes(self) -> int:
         """Bytes in one beat."""
         return self.bus_bits // 8
