@@ -372,7 +372,7 @@ def test_random_frames_and_marks_against_the_model(seed, bits):
     assert DropCause.QUEUE_DISABLED in {cause for cause, _ in drops}
     assert {cause for cause, _ in drops} & set(SCARCE_CAUSES)
     assert splits.count(1) > 4
-    assert (sum(promised) > 4) == card.admission_promises
+    assert (sum(promised) > 4) == card.short_cuts
 
 
 @pytest.mark.parametrize(("bits", "cycles"), [(64, 9), (128, 5), (256, 1), (512, 1)])

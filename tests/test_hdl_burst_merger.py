@@ -41,7 +41,7 @@ def random_parts(rng, card, count):
     return parts
 
 
-def run(card, parts, hungry, seed):
+def run(card, parts, hungry, seed, starving=0.0):
     """Return addresses, bursts, contents and tickets."""
     dut = BurstMerger(card)
     out = {name: [] for name in ("addresses", "bursts", "contents", "tickets")}
@@ -51,7 +51,9 @@ def run(card, parts, hungry, seed):
 
     async def appetite(ctx):
         async for _ in ctx.tick():
-            ctx.set(dut.hungry, hungry(rng) or done[0])
+            starves = rng.random() < starving
+            ctx.set(dut.starving, starves)
+            ctx.set(dut.hungry, starves or hungry(rng) or done[0])
 
     async def end(ctx):
         while len(out["contents"]) < writes:
@@ -77,12 +79,13 @@ def run(card, parts, hungry, seed):
 
 @pytest.mark.parametrize("card", [config(), config(bus_bits=512, burst_bytes=4096)],
                          ids=["64/256", "512/4096"])
-@pytest.mark.parametrize("appetite", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize(("appetite", "starving"), [(0.0, 0.0), (0.3, 0.0), (1.0, 0.0),
+                                                    (0.3, 0.2), (1.0, 1.0)])
 @pytest.mark.parametrize("seed", range(2))
-def test_bursts_are_made_of_parts_in_order(card, appetite, seed):
+def test_bursts_are_made_of_parts_in_order(card, appetite, starving, seed):
     rng = random.Random(seed)
     parts = random_parts(rng, card, 150)
-    out = run(card, parts, lambda r: r.random() < appetite, seed)
+    out = run(card, parts, lambda r: r.random() < appetite, seed, starving)
     writes = [part for part in parts if part["kind"] is Kind.SEGMENT]
     assert out["contents"] == [{name: part[name] for name in ("line", "mirror", "last", "tail")}
                                for part in writes]
@@ -114,20 +117,27 @@ def test_bursts_are_made_of_parts_in_order(card, appetite, seed):
         assert joined == sum(part.get("joins", 0) for part in parts)
 
 
-def test_an_idle_bus_waits_one_cycle():
-    dut = BurstMerger(config())
+@pytest.mark.parametrize(("bits", "starving", "cycles"), [
+    (64, 0, 1), (64, 1, 0), (512, 0, 1), (512, 1, 1)])
+def test_an_idle_bus_waits_a_cycle_and_a_narrow_one_that_starves_none(bits, starving, cycles):
+    dut = BurstMerger(config(bus_bits=bits))
 
     async def bench(ctx):
         for stream in (dut.addresses, dut.bursts, dut.contents, dut.tickets):
             ctx.set(stream.ready, 1)
         ctx.set(dut.hungry, 1)
+        ctx.set(dut.starving, starving)
         ctx.set(dut.parts.payload, {"kind": Kind.SEGMENT, "address": 64, "last": 7, "end": 1})
         ctx.set(dut.parts.valid, 1)
+        if cycles:
+            await ctx.tick()
+            ctx.set(dut.parts.valid, 0)
+        assert ctx.get(dut.addresses.valid & dut.bursts.valid & dut.tickets.valid)
+        assert ctx.get(dut.addresses.p.address) == 64
         await ctx.tick()
         ctx.set(dut.parts.valid, 0)
-        assert ctx.get(dut.addresses.valid)
-        await ctx.tick()
         assert ctx.get(dut.idle)
+        assert not ctx.get(dut.addresses.valid)
     simulate(dut, bench)
 
 

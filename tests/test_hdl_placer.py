@@ -121,10 +121,11 @@ def test_random_segments(seed):
     assert taken == takes
 
 
-@pytest.mark.parametrize("opens", [0, 1])
-def test_a_segment_a_cycle(opens):
+@pytest.mark.parametrize(("bits", "opens", "cycles"), [
+    (64, 0, 2), (64, 1, 2), (512, 0, 1), (512, 1, 2)])
+def test_a_segment_a_cycle_or_two(bits, opens, cycles):
     """In an open page, and in new ones as fast as ring and page table give them."""
-    dut = Memory(config())
+    dut = Memory(config(bus_bits=bits))
     opener, placer = dut.opener, dut.placer
 
     async def bench(ctx):
@@ -143,5 +144,5 @@ def test_a_segment_a_cycle(opens):
             asked = ask
             placed += ctx.get(placer.placements.valid)
             await ctx.tick()
-        assert placed > (60 - 6 if not opens else 60 // 2)
+        assert placed > (60 - 12) // cycles
     simulate(dut.module(), bench)

@@ -120,7 +120,7 @@ class Admission(wiring.Component):
         self.sent = Signal()
         """The frame has its grant, which was promised, and is still to be counted."""
         m.submodules.promises = self.promises = Promises(self.config)
-        self.promising = self.config.admission_promises
+        self.promising = self.config.short_cuts
         self._look_up_queue(m)
         self._look_up_pool(m)
         self._price(m)

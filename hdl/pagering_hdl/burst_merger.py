@@ -55,13 +55,14 @@ class Ticket(data.Struct):
 class BurstMerger(wiring.Component):
     """Collects parts in a burst and sends it off when it is wanted, or no more can join.
 
-    A part a cycle; a cycle of latency if nothing else is to be sent.
+    A part a cycle; a cycle of latency if nothing else is to be sent. A narrow card has a short cut
+    for a part that comes when there is nothing at all to do: it is a burst of its own at once.
 
     Members
     -------
     parts : :py:`In(stream.Signature(Part))`
-    hungry : :py:`In(1)`
-        The write data channel will soon have nothing to do.
+    hungry, starving : :py:`In(1)`
+        The write data channel will soon have nothing to do, or has nothing to do.
     addresses : :py:`Out(stream.Signature(Address))`, bursts : :py:`Out(stream.Signature(8))`
         Each burst, for the address channel; and its beats less one, for the data channel.
     contents : :py:`Out(stream.Signature(PartData))`
@@ -74,6 +75,7 @@ class BurstMerger(wiring.Component):
 
     parts: In(stream.Signature(Part))
     hungry: In(1)
+    starving: In(1)
     addresses: Out(stream.Signature(Address))
     bursts: Out(stream.Signature(unsigned(8)))
     contents: Out(stream.Signature(PartData))
@@ -104,24 +106,40 @@ class BurstMerger(wiring.Component):
             self.contents.p.mirror.eq(part.mirror),
             self.contents.p.last.eq(part.last), self.contents.p.tail.eq(part.tail),
             self.addresses.valid.eq(leaves & write), self.addresses.p.eq(burst),
-            self.bursts.valid.eq(leaves & write), self.bursts.payload.eq(burst.last),
+            self.bursts.valid.eq(leaves & write), self.bursts.payload.eq(self.addresses.p.last),
             self.tickets.valid.eq(leaves), self.tickets.p.eq(ticket),
         ]
         with m.If(enters):
-            m.d.sync += [
-                opened.eq(1), burst.last.eq(Mux(joins, burst.last + 1, 0) + part.last),
-                ticket.ends.eq(Mux(joins, ticket.ends, 0) + part.end),
-                ticket.goes_on.eq(~part.end), ticket.kind.eq(part.kind),
-                ticket.index.eq(part.index), ticket.line.eq(part.line),
-                ticket.mirror.eq(part.mirror),
-                ticket.produced.eq(part.produced), ticket.frames.eq(part.frames),
-            ]
-            with m.If(~joins):
-                m.d.sync += burst.address.eq(part.address)
+            m.d.sync += opened.eq(1)
+            m.d.sync += self._begin(burst, ticket, part)
+            with m.If(joins):
+                m.d.sync += [burst.address.eq(burst.address),
+                             burst.last.eq(burst.last + 1 + part.last),
+                             ticket.ends.eq(ticket.ends + part.end)]
         with m.Elif(leaves):
             m.d.sync += opened.eq(0)
+        if self.config.short_cuts:
+            self._cut_short(m, opened, enters & writes)
         self._check(m, enters & joins, burst, part)
         return m
+
+    def _begin(self, burst, ticket, part):
+        """Make a burst of a part."""
+        return [
+            burst.address.eq(part.address), burst.last.eq(part.last),
+            ticket.ends.eq(part.end), ticket.goes_on.eq(~part.end),
+            *(getattr(ticket, name).eq(getattr(part, name))
+              for name in ("kind", "index", "line", "mirror", "produced", "frames")),
+        ]
+
+    def _cut_short(self, m, opened, enters):
+        """Let a part go as a burst in the cycle in which it comes."""
+        with m.If(self.starving & ~opened & enters & self.tickets.ready
+                  & self.addresses.ready & self.bursts.ready):
+            m.d.comb += [self.addresses.valid.eq(1), self.bursts.valid.eq(1),
+                         self.tickets.valid.eq(1),
+                         *self._begin(self.addresses.p, self.tickets.p, self.parts.p)]
+            m.d.sync += opened.eq(0)
 
     def _check(self, m, joined, burst, part):
         within = self.config.burst_bytes - 1

@@ -127,8 +127,8 @@ class CardConfig:
         return {64: (0, 1, 2, 3, 4, 5, 6, 7), 128: (1, 3, 5, 7)}.get(self.bus_bits, ())
 
     @property
-    def admission_promises(self) -> bool:
-        """Whether admission decides ahead of time what it can: where a decision takes long."""
+    def short_cuts(self) -> bool:
+        """Whether a frame that comes alone is hurried: on a narrow bus that costs no rate."""
         return self.bus_bits == 64
 
     @property

@@ -21,7 +21,8 @@ class WriteBeat(data.StructLayout):
 class DmaWriter(wiring.Component):
     """The write address and write data channels.
 
-    They are fed from queues, so that the next burst is known when the last beat of one leaves.
+    What is to be written waits in queues, so that the next burst is known when the last beat of
+    one leaves; an address goes as soon as it can, and is the last of its burst to wait.
 
     Members
     -------
@@ -30,7 +31,7 @@ class DmaWriter(wiring.Component):
         Beats of each burst, less one.
     contents : :py:`In(stream.Signature(PartData))`
         What the bursts are made of.
-    hungry : :py:`Out(1)`
+    hungry, starving : :py:`Out(1)`
         The last burst that is known of is under way, or there is none.
     frame_beats : :py:`In(stream.Signature(bits))`
     line_beats : :py:`In(stream.Signature(WriteBeat(bits)))`
@@ -47,7 +48,7 @@ class DmaWriter(wiring.Component):
         super().__init__({
             "addresses": In(stream.Signature(Address)),
             "bursts": In(stream.Signature(unsigned(8))),
-            "contents": In(stream.Signature(PartData)), "hungry": Out(1),
+            "contents": In(stream.Signature(PartData)), "hungry": Out(1), "starving": Out(1),
             "frame_beats": In(stream.Signature(unsigned(bits))),
             "line_beats": In(stream.Signature(WriteBeat(bits))),
             "mirror_beats": In(stream.Signature(WriteBeat(bits))),
@@ -57,7 +58,7 @@ class DmaWriter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bus, bits = self.bus, self.config.bus_bits
-        m.submodules.addresses_queue = addresses = StreamQueue(Address, depth=4)
+        m.submodules.address = addresses = StreamBuffer(Address)
         m.submodules.bursts_queue = bursts = StreamQueue(unsigned(8), depth=8)
         m.submodules.contents_queue = contents = StreamQueue(PartData, depth=16)
         m.submodules.output = output = StreamBuffer(WriteBeat(bits))
@@ -72,6 +73,7 @@ class DmaWriter(wiring.Component):
             bus.wvalid.eq(output.o.valid), output.o.ready.eq(bus.wready),
             bus.wdata.eq(output.o.p.data), bus.wstrb.eq(output.o.p.strobe),
             bus.wlast.eq(output.o.p.last), self.hungry.eq(bursts.level <= 1),
+            self.starving.eq(~bursts.o.valid),
         ]
         self._beats(m, bursts.o, contents.o, output.i)
         return m

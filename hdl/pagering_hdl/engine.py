@@ -310,7 +310,7 @@ class Engine(wiring.Component):
         wiring.connect(m, merger.bursts, writer.bursts)
         wiring.connect(m, merger.contents, writer.contents)
         wiring.connect(m, merger.tickets, tracker.tickets)
-        m.d.comb += merger.hungry.eq(writer.hungry)
+        m.d.comb += [merger.hungry.eq(writer.hungry), merger.starving.eq(writer.starving)]
         wiring.connect(m, self._fifo.beats, writer.frame_beats)
         wiring.connect(m, self._reader.beats, writer.line_beats)
         bus = self.bus

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from .layouts import Kind, PageId, Placement, Segment
 from .page_opener import HeldPage
 from .state_table import Lookup, StateTable
-from .streams import StreamBuffer, StreamQueue
+from .streams import StreamBuffer, StreamQueue, StreamRelay
 
 __all__ = ["Locator", "PagePicker", "Picked", "Placer"]
 
@@ -117,7 +117,8 @@ class Locator(wiring.Component):
 class Placer(wiring.Component):
     """Gives each segment its page, token and address; marks pass in their place.
 
-    A segment a cycle, three cycles after it came; one that opens a page waits until it is there.
+    A segment a cycle, or on a narrow card every other cycle, three cycles after it came; one that
+    opens a page waits until it is there.
 
     Members
     -------
@@ -142,7 +143,9 @@ class Placer(wiring.Component):
         m.submodules.picker = picker = PagePicker(self.config)
         m.submodules.picked = picked = StreamBuffer(Picked)
         m.submodules.locator = locator = Locator(self.config)
-        m.submodules.located = located = StreamBuffer(Placement)
+        # On a narrow card there is time to break the way of ready here, which is long.
+        last = StreamRelay if self.config.short_cuts else StreamBuffer
+        m.submodules.located = located = last(Placement)
         wiring.connect(m, wiring.flipped(self.segments), picker.segments)
         wiring.connect(m, wiring.flipped(self.fresh), picker.fresh)
         wiring.connect(m, picker.picked, picked.i)

@@ -41,6 +41,7 @@ __all__ = [
 
 
 _BUFFER = Mutant(StreamBuffer, "elaborate", "~self.o.valid | self.o.ready", "1")
+_RELAY = Mutant(StreamRelay, "elaborate", "self.i.ready.eq(~self.o.valid)", "self.i.ready.eq(1)")
 _QUEUE = Mutant(StreamQueue, "elaborate", "r_en.eq(self.o.ready)", "r_en.eq(1)")
 
 
@@ -78,7 +79,7 @@ class PlacerOffers(Offers):
     """Placements."""
 
     part = "placer"
-    mutants = (_BUFFER,)
+    mutants = (_RELAY,)
 
     def __init__(self) -> None:
         super().__init__()
@@ -243,8 +244,7 @@ class LineAnnouncerOffers(Offers):
     """Writes of lines, and lines to be read."""
 
     part = "line_announcer"
-    mutants = (Mutant(StreamRelay, "elaborate", "self.i.ready.eq(~self.o.valid)",
-                      "self.i.ready.eq(1)"),)
+    mutants = (_RELAY,)
 
     def __init__(self) -> None:
         super().__init__()

@@ -94,9 +94,10 @@ class BurstsAreWhole(Specification):
     mutants = (
         Mutant(BurstMerger, "elaborate", "part.joins & opened & write & ~ticket.line",
                "opened & write & ~ticket.line"),
-        Mutant(BurstMerger, "elaborate", "Mux(joins, burst.last + 1, 0) + part.last",
-               "Mux(joins, burst.last, 0) + part.last"),
-        Mutant(BurstMerger, "elaborate", "Mux(joins, ticket.ends, 0) + part.end", "part.end"),
+        Mutant(BurstMerger, "elaborate", "burst.last + 1 + part.last", "burst.last + part.last"),
+        Mutant(BurstMerger, "elaborate", "ticket.ends + part.end", "part.end"),
+        Mutant(BurstMerger, "_cut_short", "self.starving & ~opened & ", "self.starving & "),
+        Mutant(BurstMerger, "_cut_short", "m.d.sync += opened.eq(0)", "pass"),
         Mutant(BurstMerger, "elaborate", "(~opened | joins | room)", "1"),
     )
 
@@ -121,10 +122,12 @@ class BurstsAreWhole(Specification):
         ]
         # Parts that are in the card and whose burst has not left; and what it must look like.
         inside, beats, ends, address = Signal(8), Signal(9), Signal(7), Signal(64)
+        # A part that is a burst of its own at once was never inside.
+        at_once = enters & part.idle & part.tickets.valid
         follows = into.joins & (into.address == address + (beats << card.bus_log2))
         m.d.comb += Assume(~part.parts.valid | ~into.joins | follows)
         with m.If(enters & (~into.joins | part.tickets.valid | part.idle)):
-            m.d.sync += [inside.eq(1), beats.eq(into.last + 1), ends.eq(into.end),
+            m.d.sync += [inside.eq(~at_once), beats.eq(into.last + 1), ends.eq(into.end),
                          address.eq(into.address)]
         with m.Elif(enters):
             m.d.sync += [inside.eq(inside + 1), beats.eq(beats + into.last + 1),
@@ -142,14 +145,24 @@ class BurstsAreWhole(Specification):
             ]
         with m.If(~part.idle & (part.ticket.kind != Kind.SEGMENT)):
             m.d.comb += Assert(inside == 1)
-        with m.If(part.addresses.valid):
+        with m.If(at_once):
+            m.d.comb += [
+                Assert(writes & part.addresses.valid & part.bursts.valid & part.tickets.ready),
+                Assert(part.addresses.ready & part.bursts.ready),
+                Assert(part.addresses.p.address == into.address),
+                Assert(part.addresses.p.last == into.last),
+                Assert(part.bursts.payload == into.last), Assert(ticket.ends == into.end),
+                Assert(ticket.goes_on == ~into.end),
+            ]
+        with m.Elif(part.addresses.valid):
             m.d.comb += [
                 Assert(part.addresses.p.address == address),
                 Assert(part.addresses.p.last + 1 == beats),
                 Assert(part.bursts.payload == part.addresses.p.last),
                 Assert(part.bursts.valid & part.tickets.valid), Assert(ticket.ends == ends),
             ]
-        return {"a burst of three parts leaves": part.addresses.valid & (inside == 3)}
+        return {"a burst of three parts leaves": part.addresses.valid & (inside == 3),
+                "a part leaves as it comes": at_once}
 
 
 class NothingIsEarly(Specification):
