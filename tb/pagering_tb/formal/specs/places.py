@@ -194,8 +194,8 @@ class LinesStayInTheirRing(Specification):
     promise = "a write of completions is within one line of 64 bytes, at the line's place"
     steps = 3
     mutants = (
-        Mutant(LineAnnouncer, "_describe", "request.first * PLACE_BYTES & -bus",
-               "request.last * PLACE_BYTES"),
+        Mutant(LineAnnouncer, "_describe", "PLACE_BYTES & -self.config.bus_bytes",
+               "PLACE_BYTES + 8"),
         Mutant(LineAnnouncer, "_describe", "Cat(start, request.line)", "Cat(start, request.first)"),
         Mutant(LineAnnouncer, "_describe", "(request.last + 1) * PLACE_BYTES - start",
                "(request.last + 1) * PLACE_BYTES"),
