@@ -152,6 +152,9 @@ class CompletionLines(wiring.Component):
         step, after, line = self.step, self.after, self.requests
         state, entry, extended = step.state, step.entry, step.ring.extended
         self.place, pending, mark, sends = Signal(2), Signal(), Signal(), Signal()
+        # What is asked for once is asked for until it is taken, quiet or not.
+        asked = Signal()
+        m.d.sync += asked.eq(line.valid & ~line.ready)
         places = (1 << step.ring.log2) - 1 & state.index
         m.d.comb += [
             self.stores.eq(step.valid & ~step.flush & (entry.kind == Kind.SEGMENT)),
@@ -166,7 +169,7 @@ class CompletionLines(wiring.Component):
             line.p.last.eq(Mux(self.stores, self.place | extended, self.place - 1)),
             line.p.produced.eq(after.index), line.p.frames.eq(
                 state.frames + (self.stores & entry.completion.end)),
-            sends.eq(Mux(self.stores, (line.p.last == 3) | self.quiet, mark | pending)),
+            sends.eq(Mux(self.stores, (line.p.last == 3) | self.quiet | asked, mark | pending)),
             line.valid.eq(step.valid & sends & self.store.first),
             self.begins.eq(step.valid & self.store.first & (~sends | line.ready)),
             self.ends.eq(step.valid & (self.begins | ~self.store.first)

@@ -5,16 +5,46 @@ answer stands for. Marks stand in the same queue and pass when they come to its 
 moment everything before them has been answered.
 """
 
-from amaranth.hdl import Assert, Module, Mux, Signal, unsigned
+from amaranth.hdl import Assert, Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .axi import Response
 from .burst_merger import Ticket
-from .layouts import Kind, Visible, Written
+from .layouts import Index, Kind, RingIndex, Visible, Written
 from .streams import StreamBuffer, StreamQueue
 
 __all__ = ["ResponseTracker"]
+
+
+class Expected(data.Struct):
+    """A ticket as it is kept: in one block RAM, as no burst is of lines and of segments."""
+
+    line: unsigned(1)
+    mirror: unsigned(1)
+    kind: Kind
+    index: Index
+    rest: unsigned(20)
+
+    @property
+    def ends(self):
+        """Segments that end in the burst; of segments."""
+        return self.rest[:7]
+
+    @property
+    def goes_on(self):
+        """The last of its segments has another burst; of segments."""
+        return self.rest[7]
+
+    @property
+    def produced(self):
+        """Of a line."""
+        return self.rest[:RingIndex.width]
+
+    @property
+    def frames(self):
+        """Of a line."""
+        return self.rest[RingIndex.width:]
 
 
 class Answer(data.Struct):
@@ -65,28 +95,31 @@ class ResponseTracker(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.tickets_queue = tickets = StreamQueue(Ticket, depth=self.depth,
+        # Of the places one is behind each queue: so what comes next has left its block RAM before
+        # it is asked for.
+        m.submodules.tickets_queue = tickets = StreamQueue(Expected, depth=self.depth - 1,
                                                            block=True)
-        # Of the places one is behind the queue: so the next segment has left its block RAM
-        # before it is asked for.
+        m.submodules.expected = expected = StreamBuffer(Expected)
         m.submodules.pending_queue = pending = StreamQueue(Written, depth=self.depth - 1,
                                                            block=True)
         m.submodules.head = head = StreamBuffer(Written)
         m.submodules.answered = answered = StreamQueue(Answer, depth=self.depth)
-        wiring.connect(m, wiring.flipped(self.tickets), tickets.i)
+        self._keep(m, tickets.i)
+        wiring.connect(m, tickets.o, expected.i)
         wiring.connect(m, wiring.flipped(self.pending), pending.i)
         wiring.connect(m, pending.o, head.i)
-        ticket = tickets.o.p
+        ticket, goes = expected.o.p, Signal()
         burst, failed, error = Signal(), Signal(), Signal()
         m.d.comb += [
             burst.eq(ticket.kind == Kind.SEGMENT),
-            self.bready.eq(tickets.o.valid & burst),
-            tickets.o.ready.eq(self.bvalid | ~burst),
+            self.bready.eq(expected.o.valid & burst),
+            expected.o.ready.eq(self.bvalid | ~burst),
+            goes.eq(expected.o.valid & expected.o.ready),
             error.eq(burst & ((self.bresp == Response.SLVERR) | (self.bresp == Response.DECERR))),
             answered.i.p.ends.eq(ticket.ends), answered.i.p.error.eq(error),
             answered.i.p.first_error.eq(error | failed),
         ]
-        with m.If(tickets.o.valid & tickets.o.ready):
+        with m.If(goes):
             with m.If(ticket.line):
                 m.d.comb += [self.visible.valid.eq(~ticket.mirror),
                              self.line_error.eq(error & ~ticket.mirror),
@@ -102,9 +135,20 @@ class ResponseTracker(wiring.Component):
             self.visible.kind.eq(ticket.kind), self.visible.index.eq(ticket.index),
             self.visible.produced.eq(ticket.produced), self.visible.frames.eq(ticket.frames),
             self.settled.eq((pending.level == 0) & ~head.o.valid),
-            self.idle.eq((tickets.level == 0) & self.settled),
+            self.idle.eq((tickets.level == 0) & ~expected.o.valid & self.settled),
         ]
         return m
+
+    def _keep(self, m, into):
+        """Put a ticket in the queue."""
+        ticket = self.tickets.p
+        m.d.comb += [
+            into.valid.eq(self.tickets.valid), self.tickets.ready.eq(into.ready),
+            into.p.rest.eq(Mux(ticket.line, Cat(ticket.produced, ticket.frames),
+                               Cat(ticket.ends, ticket.goes_on))),
+            *(getattr(into.p, name).eq(getattr(ticket, name))
+              for name in ("line", "mirror", "kind", "index")),
+        ]
 
     def _hand_out(self, m, pending, answers):
         """Give out the segments of an answer one by one."""

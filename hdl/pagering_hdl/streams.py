@@ -121,7 +121,7 @@ class StreamQueue(wiring.Component):
         # A row is never read while it is written; unless told, synthesis spends a lookup table on
         # each bit to say what would happen then.
         m.submodules.storage = storage = Memory(shape=width, depth=rows, init=[],
-                                                attrs={"no_rw_check": 1})
+                                                attrs={"ram_style": "block", "no_rw_check": 1})
         into, out = storage.write_port(), storage.read_port()
         stored = Signal(range(rows + 1))
         m.d.comb += [

@@ -179,7 +179,7 @@ class NothingIsEarly(Specification):
     slow = True
     mutants = (
         Mutant(ResponseTracker, "elaborate", "self.bvalid | ~burst", "1"),
-        Mutant(ResponseTracker, "elaborate", "tickets.o.valid & burst", "tickets.o.valid"),
+        Mutant(ResponseTracker, "elaborate", "expected.o.valid & burst", "expected.o.valid"),
         Mutant(ResponseTracker, "_hand_out", "self.written.ready & pending.o.valid & last",
                "self.written.ready & pending.o.valid"),
         Mutant(ResponseTracker, "_hand_out", "pending.o.valid & answers.valid", "pending.o.valid"),
@@ -193,7 +193,8 @@ class NothingIsEarly(Specification):
         part = self.dut
         inside = dut.submodules
         assume_inputs(m, part)
-        tickets = contents(m, inside.tickets_queue)
+        head = inside.expected.o
+        tickets = [(head.valid, head.p), *contents(m, inside.tickets_queue)]
         answers = contents(m, inside.answered)
         contents(m, inside.pending_queue)  # Nobody looks, but it says that the queue is sound.
         placed = inside.pending_queue.level + inside.head.o.valid
@@ -216,7 +217,7 @@ class NothingIsEarly(Specification):
         ]
         unanswered, finished = Signal(4), Signal(10)
         m.d.sync += unanswered.eq(unanswered + (goes_in & burst) - response)
-        leaves = inside.tickets_queue.o.valid & inside.tickets_queue.o.ready
+        leaves = head.valid & head.ready
         ends = Mux(leaves & ~tickets[0][1].line, tickets[0][1].ends, 0)
         gives = part.written.valid & part.written.ready
         m.d.sync += finished.eq(finished + ends - gives)
