@@ -236,7 +236,9 @@ class Admission(wiring.Component):
                 self._decide(m, waits)
                 with m.If(self.sent | self.grants.valid & self.grants.ready
                           | (waits & ~self.grants.valid)):
-                    m.d.sync += [self.second.eq(0), self.waits.eq(waits), self.sent.eq(0)]
+                    m.d.sync += [self.second.eq(0), self.waits.eq(waits)]
+                    if self.promising:
+                        m.d.sync += self.sent.eq(0)
                 with m.Else():
                     m.d.sync += [step.eq(step), begun.eq(begun)]
 
