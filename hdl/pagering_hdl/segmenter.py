@@ -8,7 +8,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .config import CardConfig
-from .layouts import Grant, Kind, Segment, Side
+from .layouts import Grant, Kind, Segment, Share, Side
 
 __all__ = ["Segmenter", "segments"]
 
@@ -73,13 +73,13 @@ class Segmenter(wiring.Component):
         with m.Elif(left[1]):
             m.d.comb += [segment.kind.eq(Kind.SEGMENT), segment.side.eq(Side.HEADERS),
                          segment.apart.eq(1), segment.start.eq(1)]
-            self._measure(m, grant.headers, 0)
         with m.Else():
             m.d.comb += [segment.kind.eq(grant.kind), segment.side.eq(grant.side),
                          segment.start.eq(page == 0), segment.end.eq(~more)]
-            self._measure(m, grant.frame, more)
-            with m.If(~carries):
-                m.d.comb += segment.length.eq(grant.frame.top + 1)
+        share = Share(Mux(left[1], grant.headers.as_value(), grant.frame.as_value()))
+        self._measure(m, share, more & ~left[1])
+        with m.If(~carries):
+            m.d.comb += segment.length.eq(grant.frame.top + 1)
         self._advance(m, left, done, page, more)
         return m
 
