@@ -41,9 +41,9 @@ SABOTAGES = (
     Sabotage("data goes to the wrong page", "placer.py",
              "placement.address.eq(self.address.data |",
              "placement.address.eq(self.address.data ^ ({hit} << self.config.page_log2) |"),
-    Sabotage("a page of another pool is taken", "placer.py",
-             "self.orders.p.pool.eq(arriving.pool),",
-             "self.orders.p.pool.eq(arriving.pool ^ {hit}),"),
+    Sabotage("a page of another pool is taken", "page_opener.py",
+             "self.takes.payload.eq(self.orders.p.pool),",
+             "self.takes.payload.eq(self.orders.p.pool ^ {hit}),"),
     Sabotage("a bad frame is delivered", "frame_gate.py",
              "with m.Elif(beat.bad):", "with m.Elif(beat.bad & ~{hit}):"),
 )
