@@ -17,7 +17,8 @@ from pagering.sim_options import SimOptions
 
 SIM_OPTIONS = ("--bus --queues --pools --pages --page-size --chunk --policy --ring --latency "
                "--stalls --host-delay --moderation --seed --waves --simulator --clock --steering "
-               "--rss --rss-key --rule --rules --out").split()
+               "--rss --rss-key --rule --rules --split-headers --hold --timestamps --returns "
+               "--out").split()
 
 
 def run(*words: str) -> tuple[int, str, str]:
@@ -63,13 +64,13 @@ def test_every_option_arrives(runs: list[SimOptions]) -> None:
         "--page-size", "16384", "--chunk", "2048", "--policy", "lifo", "--ring", "128",
         "--latency", "250", "--stalls", "0.25", "--host-delay", "5000", "--seed", "9", "--waves",
         "--simulator", "icarus", "--clock", "250", "--steering", "fixed:7", "--out", "results",
-        "--moderation", "12.5:32")
+        "--moderation", "12.5:32", "--timestamps", "--returns", "auto")
     assert status == 0
     assert runs == [SimOptions(
         pcap=Path("in.pcap"), out=Path("results"), bus_bits=512, queues=8, pools=2, pages=4096,
         page_bytes=16384, chunk_bytes=2048, policy="lifo", ring_entries=128, latency=250,
         stalls=0.25, host_delay=5000, seed=9, waves=True, simulator="icarus", clock_mhz=250.0,
-        steering="fixed:7", moderation="12.5:32")]
+        steering="fixed:7", moderation="12.5:32", timestamps=True, returns="auto")]
     assert runs[0].moderation_limits == (12.5, 32)
     assert (runs[0].steering_mode, runs[0].steering_queue) == (abi.SteeringMode.FIXED, 7)
 
@@ -119,6 +120,7 @@ def test_exit_status_is_that_of_the_run(runs: list[SimOptions]) -> None:
     ("--host-delay -5", "--host-delay must be from 0 to 10000000, not -5"),
     ("--seed -1", "--seed must be from 0 to 4294967295, not -1"),
     ("--clock 0", "--clock must be from 1 to 2000 (MHz), not 0.0"),
+    ("--returns post", "--returns must be push, pull or auto, not post"),
     ("--simulator questa", "--simulator must be verilator or icarus, not questa"),
     *((f"--moderation {words}", f"--moderation must be USECS:FRAMES, up to 4193.28 microseconds "
                                 f"and 4095 frames, not {words}")

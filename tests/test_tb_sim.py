@@ -80,6 +80,21 @@ def test_moderation_saves_interrupts_and_loses_no_frame(sim: Run, tmp_path: Path
 
 
 @pytest.mark.slow
+def test_tokens_are_fetched_and_frames_dated_by_the_card(sim: Run, tmp_path: Path) -> None:
+    capture = some_frames(tmp_path / "in.pcap", 300)
+    status, report = sim(pcap=capture, returns="pull", timestamps=True, host_delay=2000)
+    assert (status, report["problems"], report["frames_delivered"]) == (0, [], 300)
+    assert report["fetched"] == report["returns"] > 0
+    sent, got = read_frames(capture), read_frames(tmp_path / "out" / "out.pcap")
+    assert got.frames == sent.frames
+    assert got.timestamps_ns[0] >= sent.timestamps_ns[0]
+    # Back to back at 8 bytes in 8 ns, however late the host comes to read them.
+    for data, before, after in zip(got.frames, got.timestamps_ns, got.timestamps_ns[1:],
+                                   strict=False):
+        assert 0 <= after - before - 8 * -(-len(data) // 8) <= 8 * 64
+
+
+@pytest.mark.slow
 def test_slow_host_loses_frames_but_counts_them(sim: Run, tmp_path: Path) -> None:
     capture = some_frames(tmp_path / "in.pcap", 600)
     status, report = sim(pcap=capture, queues=2, pools=1, pages=64, host_delay=30_000)

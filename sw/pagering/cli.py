@@ -92,6 +92,9 @@ def sim(
     hold: Annotated[bool, typer.Option(
         "--hold", help="A frame that finds no memory waits, and pause_req is raised.",
         show_default="it is dropped", rich_help_panel=_CARD)] = False,
+    timestamps: Annotated[bool, typer.Option(
+        "--timestamps", help="Extended completions: out.pcap is dated by the card's clock.",
+        show_default="by the capture", rich_help_panel=_CARD)] = False,
     ring: Annotated[int, typer.Option(
         help="Completions in each queue's ring, a power of two from 64 to 65536.",
         rich_help_panel=_HOST)] = _DEFAULTS.ring_entries,
@@ -104,6 +107,9 @@ def sim(
     host_delay: Annotated[int, typer.Option(
         help="Cycles that the host holds each burst before it returns the pages.",
         rich_help_panel=_HOST)] = _DEFAULTS.host_delay,
+    returns: Annotated[str, typer.Option(
+        help="How tokens go back: push writes each, pull leaves them for the card to fetch, auto "
+             "pulls from 16 on.", rich_help_panel=_HOST)] = _DEFAULTS.returns,
     moderation: Annotated[str, typer.Option(
         help="When a queue interrupts, USECS:FRAMES: so long after its first unread frame, or for "
              "so many; 0:0 for each at once.", rich_help_panel=_HOST)] = _DEFAULTS.moderation,
@@ -134,7 +140,7 @@ def sim(
         simulator=simulator, clock_mhz=clock, steering="rss" if rss else steering,
         rss_key=rss_key, rules=(*(rule or ()), *_rules_of(rules)),
         moderation=moderation,
-        split_headers=split_headers, hold=hold,
+        split_headers=split_headers, hold=hold, timestamps=timestamps, returns=returns,
     ).validate()
     raise typer.Exit(_load("pagering_tb.sim").run(options))
 

@@ -94,6 +94,11 @@ class ReturnRing:
         registers.RETURN_SIZE.write(log2=self._entries.bit_length() - 1, mirror=1)
 
     @property
+    def mirror_address(self) -> int:
+        """Where the card writes how far it has read."""
+        return self._memory.address + self._entries * _TOKEN_BYTES
+
+    @property
     def waiting(self) -> int:
         """Tokens in the ring that the card has not told of taking."""
         return self._produced - int.from_bytes(self._consumer[:4], "little") & INDEX_MASK
@@ -156,6 +161,11 @@ class ReturnPath:
         self._ring = (None if self.way is ReturnWay.PUSH or not can_pull
                       else ReturnRing(card, index, entries))
         self._registers = card.registers.queue(index)
+
+    @property
+    def mirror_address(self) -> int | None:
+        """Where the card writes how far it has read the return ring, if there is one."""
+        return self._ring.mirror_address if self._ring else None
 
     def put(self, tokens: Sequence[int]) -> None:
         """Return tokens. What the ring has no room for goes through the window: nothing waits."""

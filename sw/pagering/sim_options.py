@@ -17,6 +17,7 @@ from pathlib import Path
 from pagering import abi
 from pagering.errors import PageringError
 from pagering.flow_rules import parse_rule
+from pagering.returns import ReturnWay
 from pagering.rss import ROWS_PER_QUEUE_MIN
 from pagering.toeplitz import KEY_BYTES, MICROSOFT_KEY, SYMMETRIC_KEY
 
@@ -76,6 +77,10 @@ class SimOptions:
     """Split frames of more bytes than this in headers and payload; ``None`` splits none."""
     hold: bool = False
     """A frame that finds no memory waits (else: it is dropped)."""
+    timestamps: bool = False
+    """Extended completions; ``out.pcap`` is dated by the card's clock."""
+    returns: str = "push"
+    """Which way tokens go back: ``push``, ``pull`` or ``auto``."""
 
     def validate(self) -> SimOptions:
         """Check every value; return ``self`` if all are in range.
@@ -104,6 +109,7 @@ class SimOptions:
             self._between("--split-headers", self.split_headers, 0, 65535)
             self._between("--pools", self.pools, 1, abi.POOLS_MAX - 1,
                           "headers that go apart take one more")
+        self._one_of("--returns", self.returns, [way.value for way in ReturnWay])
         self._one_of("--simulator", self.simulator, SIMULATORS)
         self._steering()
         self._moderation()

@@ -68,6 +68,8 @@ class Report:
     """Beats that the memory took: data and completions."""
     pages: Pages = field(default_factory=Pages)
     returns: int = 0
+    fetched: int = 0
+    """Tokens among them that the card fetched."""
     interrupts: int = 0
     """Of all queues; events are not among them."""
     faults: dict[str, int] = field(default_factory=dict)
@@ -179,7 +181,8 @@ class Report:
         yield "pages on the ring", f"{pages.free:,}", f"of {pages.registered:,} registered"
         yield ("pages outstanding", f"{pages.outstanding:,}",
                f"{pages.open:,} being filled; most off the ring {pages.peak:,}")
-        yield "returns", f"{self.returns:,}", ""
+        yield ("returns", f"{self.returns:,}",
+               f"{self.fetched:,} fetched by the card" if self.fetched else "")
         yield "interrupts", f"{self.interrupts:,}", f"{self.interrupts_per_frame:.3f} per frame"
         yield "faults", f"{sum(self.faults.values()):,}", _causes(self.faults)
         yield "wall time", f"{self.wall_seconds:.1f} s", f"{self.cycles_per_second:,.0f} cycles/s"

@@ -32,7 +32,7 @@ from .sampler import Sampler
 from .scoreboard import Scoreboard
 from .sim import JOB_VARIABLE, card_config
 from .steering import expected_queue, steer
-from .write_port import LATENCY_MIN, Stalls
+from .write_port import LATENCY_MIN, Burst, Stalls
 
 __all__ = ["SimRun", "run"]
 
@@ -69,6 +69,10 @@ class SimRun:
         self.queues: list[RxQueue] = []
         self.received: list[tuple[int, bytes]] = []
         """Number on the wire, and bytes; a frame that was never sent comes last."""
+        self.dates: dict[int, int] = {}
+        """When the card saw a frame, by its number, if it told."""
+        self.mirrored = 0
+        """Bytes in which the card said how far it has read return rings."""
         self.over = False
         self.problems: list[str] = []
         bench.board = Scoreboard(expected_queue(options))
@@ -84,10 +88,13 @@ class SimRun:
         if options.split_headers is not None:
             split = HeaderSplit(card.add_pool(share, policy=policy), options.split_headers)
         self.queues = [card.add_queue(pools[number % options.pools], options.ring_entries,
-                                      split=split, hold=options.hold)
+                                      split=split, hold=options.hold,
+                                      extended=options.timestamps, returns=options.returns)
                        for number in range(options.queues)]
         for queue in self.queues:
             queue.moderation = options.moderation_limits
+        if options.timestamps and self.capture.frames:
+            card.clock.set(self.capture.timestamps_ns[0])
         self._start_trace()
         steer(card, options)
         card.receive = True
@@ -100,7 +107,12 @@ class SimRun:
             {page: address for pool in card.pools for page, address in pool.addresses.items()},
             {page: pool.index for pool in card.pools for page in pool.addresses},
             self.options.clock_mhz)
-        self.bench.port.on_burst = lambda burst: trace.wrote(burst.address, burst.first_cycle)
+        mirrors = {queue.returns.mirror_address for queue in self.queues}
+
+        def wrote(burst: Burst) -> None:
+            trace.wrote(burst.address, burst.first_cycle)
+            self.mirrored += burst.bytes * (burst.address in mirrors)
+        self.bench.port.on_burst = wrote
 
     def consume(self, queue: RxQueue) -> None:
         """Receive from one queue until the run is over; driver code.
@@ -122,6 +134,8 @@ class SimRun:
                     data = frame.tobytes()
                     number = bench.board.receive(queue.index, data)
                     self.received.append((number if number is not None else 1 << 62, data))
+                    if number is not None and frame.timestamp is not None:
+                        self.dates[number] = frame.timestamp
                     if frame.write_error:
                         bench.board.problem(f"frame {bench.board.received} of queue {queue.index} "
                                             f"is marked as badly written")
@@ -222,7 +236,9 @@ class SimRun:
                        for fault in abi.Fault},
             "bytes_in": bench.bytes_sent, "bytes_delivered": bench.board.received_bytes,
             "interrupts": sum(bench.transport.interrupts[:-1]),
-            "returns": counters["returns"], "write_beats": bench.port.beats,
+            "returns": counters["returns"],
+            "fetched": sum(queue.returns.pulled for queue in self.queues),
+            "write_beats": bench.port.beats,
             "pages": dataclasses.asdict(_pages(levels)),
             "per_queue": [dataclasses.asdict(QueueFigures(
                 queue.index, queue.stats.frames, queue.stats.bytes, counts["rx-hw-drops"],
@@ -237,11 +253,10 @@ class SimRun:
         completions = sum(queue.stats.segments for queue in self.queues)
         each = abi.COMPLETION_BYTES + self.queues[0].extended * abi.EXTENSION_BYTES
         headers = sum(queue.stats.splits for queue in self.queues)
-        due = self.bench.board.received_bytes + (completions - headers) * each
+        due = self.bench.board.received_bytes + (completions - headers) * each + self.mirrored
         if self.bench.memory.bytes_written != due:
             self.problems.append(f"the card wrote {self.bench.memory.bytes_written} bytes, but "
-                                 f"frames and completions are {due}")
-
+                                 f"frames, completions and indices are {due}")
 
     def _check_queues(self, own: list[dict[str, int]]) -> None:
         """The card counts at each queue what came out of it."""
@@ -274,8 +289,8 @@ async def run(dut: Any) -> None:
     simulation = SimRun(bench, options, capture, Path(job["progress"]))
     figures = await simulation.run()
     frames = sorted(simulation.received, key=lambda item: item[0])
-    dates = [capture.timestamps_ns[number] if number < len(capture.frames) else 0
-             for number, _ in frames]
+    dates = [simulation.dates.get(number, capture.timestamps_ns[number])
+             if number < len(capture.frames) else 0 for number, _ in frames]
     write_frames(Path(job["out"]) / "out.pcap", [data for _, data in frames], dates)
     simulation.trace.write(Path(job["out"]) / "pages.trace.json", bench.cycle)
     Path(job["result"]).write_text(json.dumps(figures), encoding="utf-8")
