@@ -146,7 +146,7 @@ def test_a_frame_in_every_cycle():
     assert [numbers(found) for _, found in got] == [numbers(expected(f)) for f in frames]
 
 
-@pytest.mark.parametrize("depth", [2, 3, 32])
+@pytest.mark.parametrize("depth", [1, 3, 32])
 def test_room_for_as_many_frames_as_are_kept(depth):
     """Frames of one beat in every cycle: none is lost, and room comes back."""
     dut = Dissector(64, depth)
@@ -161,7 +161,6 @@ def test_room_for_as_many_frames_as_are_kept(depth):
         assert not ctx.get(dut.room)
         got = await drain(ctx, dut.dissections, sent)
         assert [item["length"] for item in got] == [n % 8 + 1 for n in range(1, sent + 1)]
-        await ctx.tick()
         assert ctx.get(dut.room)
     simulate(dut, bench, background=[rules(dut.dissections)])
 

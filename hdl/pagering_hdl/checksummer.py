@@ -3,7 +3,7 @@
 Sums are kept with all their carries; :class:`Carried` folds one at the end of a frame.
 """
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -78,8 +78,23 @@ class LaneSummer(wiring.Component):
 def _tree(values):
     """Return the sum of values, added in pairs."""
     while len(values) > 1:
-        values = [sum(values[at:at + 2]) for at in range(0, len(values), 2)]
+        values = [total for at in range(0, len(values), 4) for total in _pairs(values[at:at + 4])]
     return values[0] if values else 0
+
+
+def _pairs(values):
+    """Return the sums of two pairs of values, or of one.
+
+    One carry chain adds both, with a bit between them: from a tree of chains of their own,
+    synthesis would make one chain and, before it, two lookup tables for each bit.
+    """
+    if len(values) < 4:
+        return [sum(values[:2]), *values[2:]]
+    width = max(map(len, values)) + 1
+    left, right = (Cat(Cat(value, Const(0, width - len(value))) for value in values[at::2])
+                   for at in (0, 1))
+    both = left + right
+    return [both[:width], both[width:2 * width]]
 
 
 class Checksummer(wiring.Component):
@@ -113,7 +128,10 @@ class Checksummer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         lanes = LANES * self.count
-        m.submodules.complete = complete = LaneSummer(old=0, new=lanes, width=FRAME_SUM)
+        # The first 8 bytes behind a frame's end are of an Ethernet header, and so come as zeros.
+        first = LANES if self.count == 1 else 0
+        m.submodules.complete = complete = LaneSummer(old=first, new=lanes - first,
+                                                      width=FRAME_SUM)
         m.submodules.header = header = LaneSummer(old=LANES, new=lanes - LANES, width=HEADER_SUM)
         m.submodules.segment = segment = LaneSummer(old=LANES, new=lanes - LANES, width=FRAME_SUM)
         shape = data.ArrayLayout(WORD_BITS, self.count)
@@ -131,10 +149,11 @@ class Checksummer(wiring.Component):
                     in_header[at][place].eq(Mux(valid & regions.header[byte // 4], value, 0)),
                     in_segment[at][place].eq(Mux(valid & regions.segment[byte], value, 0)),
                 ]
-        m.d.comb += complete.new.eq(behind)
-        for summer, masked in ((header, in_header), (segment, in_segment)):
+        for summer, masked, old in ((complete, behind, first * LANE_BITS),
+                                    (header, in_header, WORD_BITS),
+                                    (segment, in_segment, WORD_BITS)):
             flat = masked.as_value()
-            m.d.comb += [summer.old.eq(flat[:WORD_BITS]), summer.new.eq(flat[WORD_BITS:])]
+            m.d.comb += [summer.old.eq(flat[:old]), summer.new.eq(flat[old:])]
         m.d.comb += [
             *(summer.final.eq(ends) for summer in (complete, header, segment)),
             self.complete.eq(complete.sum), self.header.eq(header.sum),

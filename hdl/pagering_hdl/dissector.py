@@ -10,12 +10,12 @@ from .frame_words import FrameWords
 from .header_parser import HeaderParser
 from .layouts import Dissection, Length
 from .link_parser import LinkParser
-from .streams import StreamBuffer, StreamQueue
+from .streams import StreamQueue
 
 __all__ = ["Dissector"]
 
-DEPTHS = {64: 2, 128: 8, 256: 16, 512: 32}
-"""Frames inside, by the width of the bus. At 64 bits a frame is nearly done when the next ends."""
+DEPTHS = {64: 1, 128: 8, 256: 16, 512: 32}
+"""Frames inside, by the width of the bus. At 64 bits one is done when the next one ends."""
 
 
 class Dissector(wiring.Component):
@@ -27,7 +27,8 @@ class Dissector(wiring.Component):
         Width of a beat.
     depth : :class:`int`
         Frames between their being committed and the taking of what was found; 0 for as many as
-        the dissector needs not to hold up frames of 64 bytes.
+        the dissector needs not to hold up frames of 64 bytes. With just one, ``dissections.ready``
+        must stay until there is one.
 
     Members
     -------
@@ -37,7 +38,7 @@ class Dissector(wiring.Component):
     time : :py:`In(64)`
         Goes into ``facts.timestamp`` as it is when a frame's first beat is written.
     room : :py:`Out(1)`
-        One more frame can be committed. It comes back a cycle late.
+        One more frame can be committed.
     dissections : :py:`Out(stream.Signature(Dissection))`
         Of each committed frame, in order, some cycles after it was committed.
     """
@@ -45,6 +46,8 @@ class Dissector(wiring.Component):
     def __init__(self, bits, depth=0):
         self.bits = bits
         self.depth = depth or DEPTHS[bits]
+        # The next dissection comes in the next cycle.
+        self._coming = Signal()
         super().__init__({
             "write": In(1), "beat": In(bits), "commit": In(1), "rollback": In(1),
             "length": In(Length), "time": In(64), "room": Out(1, init=1),
@@ -53,18 +56,20 @@ class Dissector(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # Of two frames, the other one waits where it was found.
-        m.submodules.queue = queue = (StreamBuffer(Dissection) if self.depth == 2 else
-                                      StreamQueue(Dissection, depth=self.depth, block=True))
-        wiring.connect(m, wiring.flipped(self.dissections), queue.o)
-        wiring.connect(m, self._parts(m), queue.i)
-        # A place is taken when a frame is committed, long before it is filled.
-        taken = Signal(range(self.depth + 1))
-        leaves = self.dissections.valid & self.dissections.ready
+        found = self._parts(m)
+        if self.depth > 1:
+            m.submodules.queue = queue = StreamQueue(Dissection, depth=self.depth, block=True)
+            wiring.connect(m, found, queue.i)
+            found = queue.o
+        wiring.connect(m, wiring.flipped(self.dissections), found)
+        # A place is taken when a frame is committed, long before it is filled. The only one is
+        # promised again in the cycle before it is free: who is ready to take a dissection stays so.
+        taken, ready = Signal(range(self.depth + 1)), self.dissections.ready
+        leaves, free = self.dissections.valid & ready, taken < self.depth - 1
+        soon = (taken == self.depth - 1) | leaves | (self._coming & ready & (self.depth == 1))
         m.d.sync += [
-            taken.eq(taken + self.commit - leaves),
-            self.room.eq((taken < self.depth - 1) | (taken == self.depth - 1) & ~self.commit),
-            Assert(~self.commit | (taken != self.depth)),
+            taken.eq(taken + self.commit - leaves), self.room.eq(free | (soon & ~self.commit)),
+            Assert(~self.commit | (taken != self.depth) | leaves),
         ]
         return m
 
@@ -74,7 +79,7 @@ class Dissector(wiring.Component):
         m.submodules.link = link = LinkParser(self.bits)
         m.submodules.headers = headers = HeaderParser(self.bits)
         m.submodules.sums = sums = Checksummer(self.bits)
-        m.submodules.facts = finder = FactFinder()
+        m.submodules.facts = finder = FactFinder(holds=self.depth == 1)
         for name in ("write", "beat", "commit", "rollback", "length", "time"):
             m.d.comb += getattr(words, name).eq(getattr(self, name))
         for name in ("valid", "words", "ended", "ending"):
@@ -91,4 +96,5 @@ class Dissector(wiring.Component):
         # The header parser takes a cycle.
         m.d.sync += [finder.link.eq(link.link), finder.final.eq(link.final),
                      finder.ending.eq(link.ending)]
+        m.d.comb += self._coming.eq(finder.coming)
         return finder.dissections

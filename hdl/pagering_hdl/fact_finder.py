@@ -20,7 +20,11 @@ ADDRESS_BITS = 32
 class FactFinder(wiring.Component):
     """Makes a dissection of each frame; four cycles of latency.
 
-    The last one waits until it is taken. No more than that one may be under way then.
+    Parameters
+    ----------
+    holds : :class:`bool`
+        Whether what is found stays until it is taken, which must be before the next frame to be
+        kept ends: nothing is passed from register to register then. Else it is taken at once.
 
     Members
     -------
@@ -29,82 +33,90 @@ class FactFinder(wiring.Component):
         A frame has ended, and these are of it.
     complete, header, segment : :py:`In`
         Of the same frame, from :class:`Checksummer`, two cycles later.
+    coming : :py:`Out(1)`
+        A dissection comes in the next cycle.
     dissections : :py:`Out(stream.Signature(Dissection))`
         Of each frame that is to be kept.
     """
 
-    headers: In(Headers)
-    link: In(Link)
-    final: In(1)
-    ending: In(Ending)
-    complete: In(FRAME_SUM)
-    header: In(HEADER_SUM)
-    segment: In(FRAME_SUM)
-    dissections: Out(stream.Signature(Dissection))
+    def __init__(self, *, holds):
+        self.holds = holds
+        super().__init__({
+            "headers": In(Headers), "link": In(Link), "final": In(1), "ending": In(Ending),
+            "complete": In(FRAME_SUM), "header": In(HEADER_SUM), "segment": In(FRAME_SUM),
+            "coming": Out(1), "dissections": Out(stream.Signature(Dissection)),
+        })
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.bounds = bounds = HeaderBounds()
+        found, stays = self.dissections, self.dissections.valid & ~self.dissections.ready
         m.d.comb += [bounds.headers.eq(self.headers), bounds.link.eq(self.link),
-                     bounds.length.eq(self.ending.length)]
-        headers = _later(m, self.headers, 3)
-        link, ending = _later(m, self.link, 3), _later(m, self.ending, 3)
-        dissection, found = Signal(Dissection), _later(m, self.final & self.ending.keep, 3)
-        m.d.comb += [dissection.length.eq(ending.length),
-                     dissection.destination.eq(link.destination)]
-        self._flow(m, dissection.flow, headers.fields, bounds.bounds)
-        self._facts(m, dissection.facts, headers, bounds.bounds, ending, link)
-        self._checks(m, dissection.facts, headers, bounds)
-        with m.If(~self.dissections.valid | self.dissections.ready):
-            m.d.sync += [self.dissections.valid.eq(found), self.dissections.p.eq(dissection)]
-        m.d.sync += Assert(~found | ~self.dissections.valid | self.dissections.ready)
+                     bounds.length.eq(self.ending.length),
+                     self.coming.eq(_later(m, self.final & self.ending.keep, 3))]
+        m.d.sync += [found.valid.eq(self.coming | stays), Assert(~(self.coming & stays))]
+        self._bring(m, found.p.length, self.ending.length)
+        self._bring(m, found.p.facts.timestamp, self.ending.timestamp)
+        self._bring(m, found.p.destination, self.link.destination)
+        self._bring(m, found.p.facts.tci, self.link.tci, bounds.bounds.vlan)
+        self._flow(m, found.p.flow, bounds.bounds)
+        facts = {**self._known(m, bounds.bounds), **self._checks(m, bounds)}
+        with m.If(self.coming | (not self.holds)):
+            m.d.sync += [found.p.facts[name].eq(value) for name, value in facts.items()]
         return m
 
-    @staticmethod
-    def _flow(m, flow, fields, bounds):
+    def _bring(self, m, place, value, keep=None):
+        """Bring what is known at a frame's end to its dissection, or zero in its place."""
+        if self.holds:
+            with m.If(self.final & self.ending.keep):
+                m.d.sync += place.eq(value)
+            if keep is not None:
+                with m.If(self.coming & ~keep):
+                    m.d.sync += place.eq(0)
+        else:
+            value = _later(m, value, 3)
+            m.d.sync += place.eq(value if keep is None else Mux(keep, value, 0))
+
+    def _flow(self, m, flow, bounds):
         """What a frame does not have is zero."""
-        found = fields.flow
+        found = self.headers.fields.flow
         is_ip = (bounds.l3 == L3.IPV4) | (bounds.l3 == L3.IPV6)
-        has_ports = bounds.l4.matches(L4.TCP, L4.UDP, L4.SCTP) & ~fields.fragment
+        has_ports = (bounds.l4.matches(L4.TCP, L4.UDP, L4.SCTP)
+                     & ~_later(m, self.headers.fields.fragment, 3))
         for name in ("source", "destination"):
             ours, theirs = getattr(flow, name), getattr(found, name)
-            ports, port = getattr(flow, f"{name}_port"), getattr(found, f"{name}_port")
-            m.d.comb += [
-                ours[:ADDRESS_BITS].eq(Mux(is_ip, theirs[:ADDRESS_BITS], 0)),
-                ours[ADDRESS_BITS:].eq(Mux(bounds.l3 == L3.IPV6, theirs[ADDRESS_BITS:], 0)),
-                ports.eq(Mux(has_ports, port, 0)),
-            ]
-        m.d.comb += flow.protocol.eq(Mux(bounds.known, found.protocol, 0))
+            self._bring(m, ours[:ADDRESS_BITS], theirs[:ADDRESS_BITS], is_ip)
+            self._bring(m, ours[ADDRESS_BITS:], theirs[ADDRESS_BITS:], bounds.l3 == L3.IPV6)
+            self._bring(m, getattr(flow, f"{name}_port"), getattr(found, f"{name}_port"),
+                        has_ports)
+        self._bring(m, flow.protocol, found.protocol, bounds.known)
 
-    @staticmethod
-    def _facts(m, facts, headers, bounds, ending, link):
-        m.d.comb += [
-            facts.l3.eq(bounds.l3), facts.l4.eq(bounds.l4), facts.header.eq(bounds.header),
-            facts.fragment.eq(bounds.known & headers.fields.fragment),
-            facts.vlan.eq(bounds.vlan), facts.tci.eq(Mux(bounds.vlan, link.tci, 0)),
-            facts.timestamp.eq(ending.timestamp),
-        ]
+    def _known(self, m, bounds):
+        """Return the facts that are known when the bounds are."""
+        fragment = bounds.known & _later(m, self.headers.fields.fragment, 3)
+        return {"l3": bounds.l3, "l4": bounds.l4, "header": bounds.header, "fragment": fragment,
+                "vlan": bounds.vlan}
 
-    def _checks(self, m, facts, headers, bounds):
-        """Fold the sums, those to be checked just as far as that takes."""
+    def _checks(self, m, bounds):
+        """Return the facts about checksums. Sums to be checked are folded just as far as needed."""
         complete, header, segment = Signal(Carried), Signal(Carried), Signal(Carried)
-        pseudo = bounds.l4_length + _later(m, self.headers.fields.flow.protocol, 2)
+        fields, found = self.headers.fields, bounds.bounds
+        pseudo = bounds.l4_length + _later(m, fields.flow.protocol, 2)
         m.d.sync += [
             Value.cast(complete).eq(_fold(self.complete)),
             Value.cast(header).eq(_fold(self.header)),
             Value.cast(segment).eq(_fold(self.segment) + pseudo),
         ]
-        found = bounds.bounds
+        fragment, detour, no_checksum = (_later(m, field, 3) for field in (
+            fields.fragment, fields.detour, fields.no_checksum))
         is_ipv4 = found.l3 == L3.IPV4
-        checked = (found.l4.matches(L4.TCP, L4.UDP) & found.whole
-                   & ~headers.fields.fragment & ~headers.fields.detour)
-        left_out = (found.l4 == L4.UDP) & headers.fields.no_checksum
-        m.d.comb += [
-            facts.checksum.eq(complete.folded()),
-            facts.l3_checked.eq(is_ipv4), facts.l3_ok.eq(is_ipv4 & header.is_right()),
-            facts.l4_checked.eq(checked),
-            facts.l4_ok.eq(checked & Mux(left_out, is_ipv4, segment.is_right())),
-        ]
+        checked = found.l4.matches(L4.TCP, L4.UDP) & found.whole & ~fragment & ~detour
+        left_out = (found.l4 == L4.UDP) & no_checksum
+        return {
+            "checksum": complete.folded(),
+            "l3_checked": is_ipv4, "l3_ok": is_ipv4 & header.is_right(), "l4_checked": checked,
+            "l4_ok": checked & Mux(left_out, is_ipv4, segment.is_right()),
+        }
 
 
 def _fold(total):
