@@ -52,6 +52,7 @@ def test_init_wrong(changes, sentence):
     {"chunk_bytes": 64}, {"bus_bits": 512, "burst_bytes": 4096},
     {"pull_returns": False, "pool_watch": False}, {"pull_returns": False},
     {"steering": False}, {"parser": False, "steering": False, "header_split": False},
+    {"statistics": False},
 ])
 def test_takes_the_extremes(changes):
     for name, value in changes.items():

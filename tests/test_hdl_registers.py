@@ -25,7 +25,8 @@ CONSTANTS = {
                                             bus_log2=3),
     "CAP_LIMITS": abi.CARD["CAP_LIMITS"].pack(frame_bytes=1000, burst_bytes=256),
     "CAP_FEATURES": abi.CARD["CAP_FEATURES"].pack(header_split=1, pull_returns=1,
-                                                     pool_watch=1, parser=1, steering=1),
+                                                     pool_watch=1, parser=1, steering=1,
+                                                     statistics=1),
     "STATUS of CARD": abi.CARD["STATUS"].pack(idle=1),
 }
 
@@ -204,6 +205,14 @@ def test_a_card_without_return_rings_and_mirrors_refuses_them():
         assert await card.refused() == refused
         assert await card.read(abi.POOL, "OLDEST") == 0
     run(body, pull_returns=False, pool_watch=False)
+
+
+def test_a_card_without_statistics_says_so():
+    async def body(card):
+        features = abi.CARD["CAP_FEATURES"].unpack(await card.read(abi.CARD, "CAP_FEATURES"))
+        assert features["statistics"] == 0
+        assert await card.read(abi.USER, "RX_PACKETS") == 0
+    run(body, statistics=False)
 
 
 def test_a_card_without_steering_refuses_to_hash():

@@ -1,4 +1,4 @@
-"""Cards that lack parser or steering: what the driver says of it, and what still works."""
+"""Cards that lack parser, steering or statistics: what the driver says, and what still works."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 
-from pagering import CardError, HeaderSplit
+from pagering import CardError, HeaderSplit, abi
 from pagering.abi import L3, L4
 from pagering.card import Card
 from pagering.fake import FakeCard
@@ -72,3 +72,25 @@ def test_a_card_without_a_parser_cannot_split():
 def test_a_fake_card_that_steers_has_a_parser():
     with pytest.raises(ValueError, match="a card that steers has a parser; leave out both"):
         FakeCard(parser=False)
+
+
+def test_a_card_without_statistics_counts_what_it_must_and_says_what_it_does_not():
+    fake = FakeCard(statistics=False)
+    with Card(fake) as card:
+        queue = card.add_queue(card.add_pool())
+        card.steer_to(queue)
+        card.receive = True
+        fake.inject(FRAME)
+        fake.inject(FRAME, bad=True)
+        counters = card.counters()
+        assert set(counters) == {name.lower() for name in abi.ESSENTIAL}
+        assert (counters["frames_in"], counters["frames_delivered"],
+                counters["drop_bad_frame"]) == (2, 1, 1)
+        assert card.registers.stats.count("BYTES_IN") == 0
+        for use, what in ((card.statistics, "by queue"), (queue.statistics, "by queue"),
+                          (lambda: queue.delivered, "by queue"),
+                          (lambda: queue.dropped, "by queue"),
+                          (card.link_statistics, "bytes"), (card.rmon_statistics, "by size")):
+            with pytest.raises(CardError, match=f"^this card does not count {what}; generate one "
+                                                f"with statistics$"):
+                use()

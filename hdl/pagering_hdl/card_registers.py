@@ -100,7 +100,8 @@ class CardRegisters(wiring.Component):
                 frame_bytes=config.max_frame, burst_bytes=config.burst_bytes),
             "CAP_FEATURES": card["CAP_FEATURES"].pack(
                 header_split=config.header_split, pull_returns=config.pull_returns,
-                pool_watch=config.pool_watch, parser=config.parser, steering=config.steering),
+                pool_watch=config.pool_watch, parser=config.parser, steering=config.steering,
+                statistics=config.statistics),
             "CAP_CLOCK": card["CAP_CLOCK"].pack(khz=config.clock_khz),
         }
 

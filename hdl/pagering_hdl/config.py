@@ -58,6 +58,8 @@ class CardConfig:
         Whether queues can have return rings; needs ``pool_watch``.
     pool_watch : :class:`bool`
         Whether counts can be mirrored in host memory, and the oldest page of a pool is known.
+    statistics : :class:`bool`
+        Whether all counters count, or only those of :data:`abi.ESSENTIAL`.
     clock_khz : :class:`int`
         What the clock runs at, for the host to know: 1000 to 2,000,000.
 
@@ -83,6 +85,7 @@ class CardConfig:
     header_split: bool = True
     pull_returns: bool = True
     pool_watch: bool = True
+    statistics: bool = True
     clock_khz: int = 156_250
 
     def __post_init__(self) -> None:

@@ -46,6 +46,8 @@ class WriteMeter(wiring.Component):
 class EventTallies(wiring.Component):
     """Gives each happening the tally of its name in :data:`abi.COUNTERS`, a cycle late.
 
+    Without ``config.statistics`` only those of :data:`abi.ESSENTIAL` have one.
+
     Members
     -------
     ended : :py:`In(1)`, taken : :py:`In(range(bus_bytes + 1))`
@@ -68,11 +70,14 @@ class EventTallies(wiring.Component):
 
     def __init__(self, config, rows):
         bus_bytes = config.bus_bytes
-        bits = (*self.BITS, *FAULTS.values())
+        self.bits, self.sums = ({name: port for name, port in ports.items()
+                                 if config.statistics or name in abi.ESSENTIAL}
+                                for ports in (self.BITS, self.SUMS))
         self.tallies = Tallies({
-            **{name: Tally(NUMBERS[name], tally_bits(rows, 1)) for name in bits},
+            **{name: Tally(NUMBERS[name], tally_bits(rows, 1))
+               for name in (*self.bits, *FAULTS.values())},
             **{name: Tally(NUMBERS[name], tally_bits(rows, bus_bytes), bus_bytes.bit_length())
-               for name in self.SUMS},
+               for name in self.sums},
             "FRAMES_DELIVERED": Tally(NUMBERS["FRAMES_DELIVERED"],
                                       tally_bits(rows, FRAMES_PER_WRITE), 3),
         }, bits=(rows - 1).bit_length())
@@ -94,7 +99,7 @@ class EventTallies(wiring.Component):
         # Everything is taken down first: some of it comes late in its cycle.
         amounts = Signal.like(tallies.amounts)
         m.d.comb += tallies.amounts.eq(amounts)
-        for name, port in (self.BITS | self.SUMS).items():
+        for name, port in (self.bits | self.sums).items():
             m.d.sync += amounts[name].eq(getattr(self, port))
         m.d.sync += amounts.FRAMES_DELIVERED.eq(
             Mux(self.visible.valid & (self.visible.kind == Kind.SEGMENT), self.visible.frames, 0))

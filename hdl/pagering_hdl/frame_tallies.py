@@ -32,7 +32,7 @@ def union(m, target, parts):
 
 
 class StreamTallies(wiring.Component):
-    """Frames by size, and drops by cause.
+    """Frames by size, unless the card lacks ``statistics``, and drops by cause.
 
     Members
     -------
@@ -43,7 +43,8 @@ class StreamTallies(wiring.Component):
         See :class:`TallyTable`. Zero if the counter is none of these.
     """
 
-    def __init__(self, rows):
+    def __init__(self, config, rows):
+        self.measures = config.statistics
         self.bits = tally_bits(rows, 1)
         super().__init__({
             "ended": In(1), "size": In(15), "gate_drop": In(Drop), "admission_drop": In(Drop),
@@ -52,27 +53,34 @@ class StreamTallies(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.meter = meter = SizeMeter()
-        m.submodules.sizes = sizes = TallyTable(self.bits, depth=GROUP)
         # Gate and admission can both drop a frame in one cycle, but never for the same cause.
         m.submodules.early = early = TallyTable(self.bits, depth=GROUP)
         m.submodules.late = late = TallyTable(self.bits, depth=GROUP)
         of_drops = (self.row >= DROPS) & (self.row < DROPS + GROUP)
         is_late = self.row[:4] > DropCause.CARD_DISABLED.value
         m.d.comb += [
-            meter.ended.eq(self.ended), meter.size.eq(self.size), sizes.valid.eq(meter.valid),
-            sizes.which.eq(meter.number),
-            sizes.chosen.eq((self.row >= SIZES) & (self.row < SIZES + GROUP)),
             early.chosen.eq(of_drops & ~is_late), late.chosen.eq(of_drops & is_late),
         ]
         for table, event in ((early, self.gate_drop), (late, self.admission_drop)):
             drop = Signal(Drop)
             m.d.sync += drop.eq(event)
             m.d.comb += [table.valid.eq(drop.valid), table.which.eq(drop.cause)]
-        for table in (sizes, early, late):
+        tables = (early, late, *([self._measure(m)] if self.measures else ()))
+        for table in tables:
             m.d.comb += [table.amount.eq(1), table.number.eq(self.row[:4])]
-        union(m, self, (sizes, early, late))
+        union(m, self, tables)
         return m
+
+    def _measure(self, m):
+        """Return the table of frames by size."""
+        m.submodules.meter = meter = SizeMeter()
+        m.submodules.sizes = sizes = TallyTable(self.bits, depth=GROUP)
+        m.d.comb += [
+            meter.ended.eq(self.ended), meter.size.eq(self.size), sizes.valid.eq(meter.valid),
+            sizes.which.eq(meter.number),
+            sizes.chosen.eq((self.row >= SIZES) & (self.row < SIZES + GROUP)),
+        ]
+        return sizes
 
 
 class QueueTallies(wiring.Component):

@@ -32,7 +32,7 @@ class CounterLookup(wiring.Signature):
 
 
 class Statistics(wiring.Component):
-    """Counts. Only wires the parts.
+    """Counts. Only wires the parts. Without ``config.statistics`` there are fewer of them.
 
     Members
     -------
@@ -68,22 +68,13 @@ class Statistics(wiring.Component):
         m = Module()
         config, rows = self.config, counter_rows(self.config)
         m.submodules.events = events = EventTallies(config, rows)
-        m.submodules.stream = stream = StreamTallies(rows)
-        m.submodules.queues = queues = QueueTallies(config, rows)
-        m.submodules.addresses = addresses = AddressMeter(config.bus_bits)
-        m.submodules.writes = writes = WriteMeter(config.bus_bits)
-        parts = (events, stream, queues)
+        m.submodules.stream = stream = StreamTallies(config, rows)
+        parts = (events, stream, *([self._measure(m, events)] if config.statistics else ()))
         m.submodules.sweep = sweep = CounterSweep(rows, max(len(part.tally) for part in parts))
         m.d.comb += [
             sweep.ask.eq(self.lookup.ask), sweep.ask_row.eq(self.lookup.row),
             self.lookup.answered.eq(sweep.answered), self.lookup.value.eq(sweep.value),
-            addresses.first.eq(self.first), addresses.beat.eq(self.beat),
-            addresses.bytes.eq(self.taken), addresses.good.eq(self.good),
-            writes.taken.eq(self.beat_taken), writes.strobe.eq(self.strobe),
-            events.multicast.eq(addresses.multicast), events.broadcast.eq(addresses.broadcast),
-            events.beat.eq(writes.beat), events.bytes.eq(writes.bytes),
-            events.vlan.eq(queues.vlan), self.fault.eq(events.fault),
-            *(refusal.eq(source) for refusal, source in zip(
+            self.fault.eq(events.fault), *(refusal.eq(source) for refusal, source in zip(
                 events.refusals, self.refusals, strict=True)),
         ]
         for part in parts:
@@ -92,3 +83,19 @@ class Statistics(wiring.Component):
                 if name in part.signature.members and name not in ("refusals", "fault", "beat"))]
         union(m, sweep, parts)
         return m
+
+    def _measure(self, m, events):
+        """Wire the meters to the events; return the tallies of the queues."""
+        config = self.config
+        m.submodules.queues = queues = QueueTallies(config, counter_rows(config))
+        m.submodules.addresses = addresses = AddressMeter(config.bus_bits)
+        m.submodules.writes = writes = WriteMeter(config.bus_bits)
+        m.d.comb += [
+            addresses.first.eq(self.first), addresses.beat.eq(self.beat),
+            addresses.bytes.eq(self.taken), addresses.good.eq(self.good),
+            writes.taken.eq(self.beat_taken), writes.strobe.eq(self.strobe),
+            events.multicast.eq(addresses.multicast), events.broadcast.eq(addresses.broadcast),
+            events.beat.eq(writes.beat), events.bytes.eq(writes.bytes),
+            events.vlan.eq(queues.vlan),
+        ]
+        return queues

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 __all__ = [
     "ADDRESSES", "AGE_CYCLES", "BLOCKS", "CARD", "CHUNKS_PER_PAGE_MAX", "COMPLETION",
-    "COMPLETION_BYTES", "CONSUMER_BITS", "COUNTERS", "COUNTER_ROWS", "EXTENSION",
+    "COMPLETION_BYTES", "CONSUMER_BITS", "COUNTERS", "COUNTER_ROWS", "ESSENTIAL", "EXTENSION",
     "EXTENSION_BYTES", "ID_VALUE", "INDIRECTION_ROWS", "KEY_WORDS", "L3", "L4", "LINE_BYTES",
     "MIRROR", "MIRROR_BYTES", "MODERATION_CYCLES", "PAGE_ID_BITS", "PAUSE_UNIT", "POOL",
     "POOLS_MAX", "QUEUE", "QUEUES_MAX", "QUEUE_COUNTERS", "QUEUE_COUNTER_ROWS", "QUEUE_DROPS",
@@ -478,6 +478,11 @@ COUNTERS = (
 )
 """Card-wide counters."""
 
+ESSENTIAL = frozenset(counter.name for counter in COUNTERS
+                      if counter.name.startswith(("FAULT_", "DROP_"))
+                      ) | {"FRAMES_IN", "FRAMES_DELIVERED", "RETURNS", "RECYCLED"}
+"""Those that every card counts: what becomes of frames and of memory, and what went wrong."""
+
 QUEUE_COUNTER_ROWS = 16
 QUEUE_COUNTERS = (
     *_counters(0, ("RX_PACKETS", "frames delivered to this queue"),
@@ -583,7 +588,9 @@ CARD = Block("CARD", "Card-wide, privileged.", 0x0000, 0x1000, "", False, (
         Field("pool_watch", 1, "pools can have mirrors, and name the oldest page"),
         Field("parser", 1, "frames are taken apart; else L3 and L4 are OTHER, and all that is "
               "found in a frame is 0"),
-        Field("steering", 1, "there are receive-side scaling, flow rules and filters")),
+        Field("steering", 1, "there are receive-side scaling, flow rules and filters"),
+        Field("statistics", 1, "all counters count; else only FRAMES_IN, FRAMES_DELIVERED, "
+              "RETURNS, RECYCLED and those of faults and drops do, and the others read 0")),
     Register("MIRROR_TIMER", 0x9C, Access.RW, "How often counts are written to host memory.",
              Field("cycles", 16, "least card clock cycles from one write to the next; less than 16 "
                    "counts as 16", 256)),

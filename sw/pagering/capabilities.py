@@ -31,6 +31,8 @@ class Capabilities:
     """Frames are taken apart: :attr:`Frame.l3` and all that follows from it is known."""
     steering: bool = True
     """There are receive-side scaling, flow rules and filters."""
+    statistics: bool = True
+    """All counters count, not only :data:`pagering.abi.ESSENTIAL`."""
 
     @property
     def chunks(self) -> int:
@@ -79,7 +81,8 @@ def read_capabilities(registers: RegisterMap) -> Capabilities:
         page_bytes=1 << sizes["page_log2"], chunk_bytes=1 << sizes["chunk_log2"],
         region_pages=1 << sizes["region_pages_log2"], bus_bytes=1 << sizes["bus_log2"],
         frame_bytes=limits["frame_bytes"], burst_bytes=limits["burst_bytes"],
-        **{name: bool(features[name]) for name in ("header_split", "parser", "steering")},
+        **{name: bool(features[name]) for name in (
+            "header_split", "parser", "steering", "statistics")},
         clock_khz=registers.card.CAP_CLOCK.get())
     sane = (1 <= caps.queues <= abi.QUEUES_MAX and 1 <= caps.pools <= abi.POOLS_MAX
             and 1 <= caps.regions <= abi.REGION_SLOTS_MAX

@@ -271,8 +271,12 @@ class Card(Steered, Pausing, EventSource):
     # Counters
 
     def counters(self) -> dict[str, int]:
-        """Return all card-wide counters by lower-case name. 64 bits, each read whole."""
-        return {name.lower(): value for name, value in self.registers.counters().items()}
+        """Return all card-wide counters by lower-case name. 64 bits, each read whole.
+
+        A card that was made without statistics has only some: :data:`pagering.abi.ESSENTIAL`.
+        """
+        return {name.lower(): value for name, value in self.registers.counters().items()
+                if self.capabilities.statistics or name in abi.ESSENTIAL}
 
     def drops(self) -> dict[str, int]:
         """Return how many frames were dropped, by cause in lower case."""
@@ -289,16 +293,51 @@ class Card(Steered, Pausing, EventSource):
 
         Queues that are closed count too: what they received was received. For one queue see
         :meth:`RxQueue.statistics`, for what each name means :mod:`pagering.statistics`.
+
+        Raises
+        ------
+        CardError
+            If the card was made without statistics.
+
         """
+        self.need_statistics("by queue")
         return queue_statistics(self._queue_totals())
 
     def link_statistics(self) -> dict[str, int]:
-        """Return what Linux' ``rtnl_link_stats64`` would say of the receive side."""
+        """Return what Linux' ``rtnl_link_stats64`` would say of the receive side.
+
+        Raises
+        ------
+        CardError
+            If the card was made without statistics.
+
+        """
+        self.need_statistics("bytes")
         return link_statistics(self.registers.counters(), self._queue_totals()["RX_BYTES"])
 
     def rmon_statistics(self) -> dict[str, int]:
-        """Return the frames that came in by size in bytes, with FCS."""
+        """Return the frames that came in by size in bytes, with FCS.
+
+        Raises
+        ------
+        CardError
+            If the card was made without statistics.
+
+        """
+        self.need_statistics("by size")
         return rmon_statistics(self.registers.counters())
+
+    def need_statistics(self, what: str) -> None:
+        """Raise if the card was made without statistics and so does not count ``what``.
+
+        Raises
+        ------
+        CardError
+            If that is so.
+
+        """
+        if not self.capabilities.statistics:
+            raise CardError(f"this card does not count {what}; generate one with statistics")
 
     def _queue_totals(self) -> dict[str, int]:
         totals = dict.fromkeys((counter.name for counter in abi.QUEUE_COUNTERS), 0)

@@ -37,6 +37,8 @@ class FakeCard:
         Whether it takes frames apart, and has filters, flow rules and receive-side scaling.
     defer_completions
         Keep completions back until :meth:`release_completions`.
+    statistics
+        Whether it counts all that there is to count.
     load_polls, reset_polls
         How many reads of a region's register, or of STATUS, see it still at work.
 
@@ -50,13 +52,14 @@ class FakeCard:
     def __init__(self, *, queues: int = 4, pools: int = 2, regions: int = 4, region_pages: int = 8,
                  page_bytes: int = 4096, chunk_bytes: int | None = None, bus_bytes: int = 8,
                  frame_bytes: int = 16000, burst_bytes: int = 4096, clock_khz: int = 156_250,
-                 parser: bool = True, steering: bool = True, defer_completions: bool = False,
-                 load_polls: int = 0, reset_polls: int = 0) -> None:
+                 parser: bool = True, steering: bool = True, statistics: bool = True,
+                 defer_completions: bool = False, load_polls: int = 0,
+                 reset_polls: int = 0) -> None:
         self.config = Capabilities(
             queues=queues, pools=pools, regions=regions, region_pages=region_pages,
             page_bytes=page_bytes, chunk_bytes=chunk_bytes or page_bytes, bus_bytes=bus_bytes,
             frame_bytes=frame_bytes, burst_bytes=burst_bytes, clock_khz=clock_khz,
-            header_split=parser, parser=parser, steering=steering)
+            header_split=parser, parser=parser, steering=steering, statistics=statistics)
         _check(self.config)
         self.defer_completions = defer_completions
         self.on_wait: Callable[[int], object] | None = None

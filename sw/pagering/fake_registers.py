@@ -106,7 +106,7 @@ class FakeRegisters(FakePoolRegisters):
             case "CAP_FEATURES":
                 return {"header_split": int(config.header_split), "pull_returns": 1,
                         "pool_watch": 1, "parser": int(config.parser),
-                        "steering": int(config.steering)}
+                        "steering": int(config.steering), "statistics": int(config.statistics)}
             case "CAP_CLOCK":
                 return {"khz": config.clock_khz}
             case "CLOCK_LOW" | "CLOCK_HIGH":
@@ -244,9 +244,13 @@ class FakeRegisters(FakePoolRegisters):
         return True
 
     def _read_user(self, name: str, index: int) -> dict[str, int]:
+        if not self.config.statistics:
+            return {"value": 0}
         return _half(self.state.statistics.queues[index], name)
 
     def _read_stats(self, name: str, index: int) -> dict[str, int]:
+        if not self.config.statistics and name.removesuffix(_HIGH) not in abi.ESSENTIAL:
+            return {"value": 0}
         return _half(self.state.statistics.card, name)
 
     def _write_user(self, name: str, index: int, fields: dict[str, int]) -> bool:

@@ -378,12 +378,27 @@ class RxQueue(Moderated):
 
     @property
     def delivered(self) -> int:
-        """Frames delivered to this queue, as the card counts them."""
+        """Frames delivered to this queue, as the card counts them.
+
+        Raises
+        ------
+        CardError
+            If the card was made without statistics.
+
+        """
+        self._card.need_statistics("by queue")
         return self._user.count("RX_PACKETS")
 
     @property
     def dropped(self) -> int:
-        """Frames steered to this queue and dropped."""
+        """Frames steered to this queue and dropped.
+
+        Raises
+        ------
+        CardError
+            If the card was made without statistics.
+
+        """
         return self.statistics()["rx-hw-drops"]
 
     def statistics(self) -> dict[str, int]:
@@ -391,7 +406,14 @@ class RxQueue(Moderated):
 
         They do not begin anew when the queue is opened: only a reset of the card does that. See
         :mod:`pagering.statistics` for what each name means.
+
+        Raises
+        ------
+        CardError
+            If the card was made without statistics.
+
         """
+        self._card.need_statistics("by queue")
         return queue_statistics(self._user.counts(abi.QUEUE_COUNTERS))
 
     def close(self, timeout: float = 1.0) -> None:
