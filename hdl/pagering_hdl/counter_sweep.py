@@ -7,7 +7,9 @@ around between two looks. A counter that the host asks for is looked at out of t
 it reads is the count of that moment.
 """
 
-from amaranth.hdl import Assert, Module, Mux, Signal
+from itertools import pairwise
+
+from amaranth.hdl import Assert, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -15,8 +17,10 @@ from amaranth.lib.wiring import In, Out
 __all__ = ["COUNTER_BITS", "CounterSweep", "lap", "tally_bits"]
 
 COUNTER_BITS = 64
-ASK_CYCLES = 4
+ASK_CYCLES = 5
 """The host asks once in so many cycles at most."""
+ROWS_MIN = 16
+"""With fewer, one look at a counter after the other could keep its count from being written."""
 
 
 def lap(rows: int) -> int:
@@ -35,7 +39,7 @@ class CounterSweep(wiring.Component):
     Parameters
     ----------
     rows : :class:`int`
-        Counters.
+        Counters, at least 16.
     bits : :class:`int`
         Of the widest tally.
 
@@ -52,6 +56,8 @@ class CounterSweep(wiring.Component):
     """
 
     def __init__(self, rows, bits):
+        if rows < ROWS_MIN:
+            raise ValueError(f"a sweep goes around {ROWS_MIN} counters or more, not {rows}")
         self.rows = rows
         super().__init__({
             "ask": In(1), "ask_row": In(range(rows)), "answered": Out(1),
@@ -61,20 +67,25 @@ class CounterSweep(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.counters = counters = Memory(shape=COUNTER_BITS, depth=self.rows, init=[],
-                                                  attrs={"ram_style": "block"})
+        # A row is not written while it is read, see below.
+        m.submodules.counters = counters = Memory(
+            shape=COUNTER_BITS, depth=self.rows, init=[],
+            attrs={"ram_style": "block", "no_rw_check": 1})
         into, out = counters.write_port(), counters.read_port()
         # A memory has no reset: on the first way around all counters are taken for zero.
-        fresh, asked, rows = self._walk(m)
+        meets = Signal()
+        fresh, asked, rows = self._walk(m, meets)
         read, behind, result = (Signal(COUNTER_BITS, name=name)
                                 for name in ("read", "behind", "result"))
         ahead = Signal.like(self.tally)
         m.d.comb += [
-            out.addr.eq(self.row), into.addr.eq(rows[-1]), into.en.eq(1), into.data.eq(result),
+            out.addr.eq(self.row), into.addr.eq(rows[-1]), into.en.eq(~meets),
+            into.data.eq(result), meets.eq(self.row == rows[-1]),
             self.value.eq(result), self.answered.eq(asked[-1]),
         ]
         # Two looks that follow closely read the same count, and the second finds the tally
-        # farther ahead: what it writes, later, is right on its own.
+        # farther ahead: what it writes, later, is right on its own. So the first need not write
+        # while the second reads; and no third one follows as closely.
         m.d.sync += [
             read.eq(Mux(fresh[1], 0, out.data)),
             ahead.eq((self.tally - read[:len(ahead)]) & self.mask), behind.eq(read),
@@ -82,31 +93,24 @@ class CounterSweep(wiring.Component):
         ]
         return m
 
-    def _walk(self, m):
+    def _walk(self, m, meets):
         """Choose a counter each cycle; return what is known of those looked at, newest first."""
         turn, first_lap = Signal(range(self.rows)), Signal(init=1)
-        fresh, asked, rows = [], [], [self.row]
         with m.If(~self.ask):
             m.d.sync += turn.eq(Mux(turn == self.rows - 1, 0, turn + 1))
             with m.If(turn == self.rows - 1):
                 m.d.sync += first_lap.eq(0)
         m.d.sync += self.row.eq(Mux(self.ask, self.ask_row, turn))
-        state = (first_lap, self.ask)
-        for step in range(5):
-            state = tuple(self._later(m, bit, f"{name}_{step}")
-                          for bit, name in zip(state, ("fresh", "asked"), strict=True))
-            fresh.append(state[0])
-            asked.append(state[1])
-            if step:
-                rows.append(self._later(m, rows[-1], f"row_{step}"))
+        fresh, asked = ([Signal(name=f"{name}_{step}") for step in range(5)]
+                        for name in ("fresh", "asked"))
+        rows = [self.row, *(Signal.like(self.row, name=f"row_{step}") for step in range(1, 5))]
+        for kept in (fresh, asked, rows):
+            m.d.sync += [later.eq(now) for now, later in pairwise(kept)]
+        # What was not written on the first way around, for a second look, is still to be.
+        m.d.sync += [fresh[0].eq(first_lap), fresh[1].eq(fresh[0] | (meets & fresh[-1])),
+                     asked[0].eq(self.ask), Assert(~self.ask | ~Cat(asked[:ASK_CYCLES - 1]).any())]
         # What the width of every tally rests on.
         since = Signal(range(lap(self.rows) + 2))
         m.d.sync += [since.eq(Mux((turn == 0) & ~self.ask, 0, since + 1)),
                      Assert(since <= lap(self.rows) - 8)]
         return fresh, asked, rows
-
-    @staticmethod
-    def _later(m, value, name):
-        kept = Signal.like(value, name=name)
-        m.d.sync += kept.eq(value)
-        return kept
