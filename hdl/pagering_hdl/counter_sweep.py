@@ -49,8 +49,8 @@ class CounterSweep(wiring.Component):
         Show this counter.
     answered : :py:`Out(1)`, value : :py:`Out(64)`
         The counter that was asked for.
-    row : :py:`Out(range(rows))`
-        The counter that is looked at.
+    row : :py:`Out(range(rows))`, fresh : :py:`Out(1)`
+        The counter that is looked at, and whether that is on the first way around.
     tally, mask : :py:`In(bits)`
         Its tally, and as many ones as that has bits; two cycles later.
     """
@@ -61,8 +61,8 @@ class CounterSweep(wiring.Component):
         self.rows = rows
         super().__init__({
             "ask": In(1), "ask_row": In(range(rows)), "answered": Out(1),
-            "value": Out(COUNTER_BITS), "row": Out(range(rows)), "tally": In(bits),
-            "mask": In(bits),
+            "value": Out(COUNTER_BITS), "row": Out(range(rows)), "fresh": Out(1),
+            "tally": In(bits), "mask": In(bits),
         })
 
     def elaborate(self, platform):
@@ -80,7 +80,7 @@ class CounterSweep(wiring.Component):
         ahead = Signal.like(self.tally)
         m.d.comb += [
             out.addr.eq(self.row), into.addr.eq(rows[-1]), into.en.eq(~meets),
-            into.data.eq(result), meets.eq(self.row == rows[-1]),
+            into.data.eq(result), meets.eq(self.row == rows[-1]), self.fresh.eq(fresh[0]),
             self.value.eq(result), self.answered.eq(asked[-1]),
         ]
         # Two looks that follow closely read the same count, and the second finds the tally

@@ -69,7 +69,8 @@ class FrameGate(wiring.Component):
 
     A frame that is doomed is swallowed without being written any further. A frame that arrives
     while the card is not receiving is swallowed whole; so is the rest of a frame that a reset cut
-    in two, which is why ``midframe`` outlives a reset of the card.
+    in two, which is why ``midframe`` outlives a reset of the card, that by its pin too: the wire
+    goes on. A sender that is reset with the card in mid-frame loses its first frame so.
 
     Parameters
     ----------

@@ -37,8 +37,9 @@ class StreamTallies(wiring.Component):
     Members
     -------
     ended : :py:`In(1)`, size : :py:`In(15)`, gate_drop, admission_drop : :py:`In(Drop)`
-    row : :py:`In(range(rows))`
-        The counter whose tally is asked for.
+    row : :py:`In(range(rows))`, fresh : :py:`In(1)`
+        The counter whose tally is asked for; of the first time since a reset, only for tables to
+        be cleared.
     tally, mask : :py:`Out(bits)`
         See :class:`TallyTable`. Zero if the counter is none of these.
     """
@@ -48,7 +49,8 @@ class StreamTallies(wiring.Component):
         self.bits = tally_bits(rows, 1)
         super().__init__({
             "ended": In(1), "size": In(15), "gate_drop": In(Drop), "admission_drop": In(Drop),
-            "row": In(range(rows)), "tally": Out(self.bits), "mask": Out(self.bits),
+            "row": In(range(rows)), "fresh": In(1),
+            "tally": Out(self.bits), "mask": Out(self.bits),
         })
 
     def elaborate(self, platform):
@@ -67,7 +69,8 @@ class StreamTallies(wiring.Component):
             m.d.comb += [table.valid.eq(drop.valid), table.which.eq(drop.cause)]
         tables = (early, late, *([self._measure(m)] if self.measures else ()))
         for table in tables:
-            m.d.comb += [table.amount.eq(1), table.number.eq(self.row[:4])]
+            m.d.comb += [table.amount.eq(1), table.number.eq(self.row[:4]),
+                         table.fresh.eq(self.fresh)]
         union(m, self, tables)
         return m
 
@@ -92,7 +95,7 @@ class QueueTallies(wiring.Component):
     visible : :py:`In(Visible)`
     vlan : :py:`Out(1)`
         Event: a frame with a VLAN tag was admitted.
-    row, tally, mask
+    row, fresh, tally, mask
         See :class:`StreamTallies`.
     """
 
@@ -104,7 +107,7 @@ class QueueTallies(wiring.Component):
         widest = max(self.packet_bits, self.byte_bits)
         super().__init__({
             "decided": In(1), "arrival": In(Arrival), "admission_drop": In(Drop),
-            "visible": In(Visible), "vlan": Out(1), "row": In(range(rows)),
+            "visible": In(Visible), "vlan": Out(1), "row": In(range(rows)), "fresh": In(1),
             "tally": Out(widest), "mask": Out(widest),
         })
 
@@ -131,6 +134,7 @@ class QueueTallies(wiring.Component):
         m.d.comb += [
             packets.number.eq(queue), packets.chosen.eq(ours & (number == 0)),
             size.number.eq(queue), size.chosen.eq(ours & (number == 1)),
+            *(table.fresh.eq(self.fresh) for table in (packets, size, fates)),
             fates.number.eq(Cat(number[:3], queue)), fates.chosen.eq(ours & (number[1:] != 0)),
         ]
         union(m, self, (packets, size, fates))

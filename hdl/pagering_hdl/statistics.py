@@ -77,6 +77,8 @@ class Statistics(wiring.Component):
             self.fault.eq(events.fault), *(refusal.eq(source) for refusal, source in zip(
                 events.refusals, self.refusals, strict=True)),
         ]
+        for part in parts[1:]:
+            m.d.comb += part.fresh.eq(sweep.fresh)
         for part in parts:
             m.d.comb += [part.row.eq(sweep.row), *(
                 getattr(part, name).eq(getattr(self, name)) for name in self.signature.members

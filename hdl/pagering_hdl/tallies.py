@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-
-from .state_table import StateTable
 
 __all__ = ["Tallies", "Tally", "TallyTable"]
 
@@ -90,6 +89,9 @@ class TallyTable(wiring.Component):
         Add to one.
     number : :py:`In(range(depth))`, chosen : :py:`In(1)`
         Which to show, and whether.
+    fresh : :py:`In(1)`
+        A reset was just now: set the one that is asked for to zero. Until all have been asked
+        for, nothing can be added.
     tally, mask : :py:`Out(width)`
         Two cycles later, with ones in all bits. Zero if it was not chosen.
     """
@@ -99,23 +101,23 @@ class TallyTable(wiring.Component):
         self.depth = max(2, depth)
         super().__init__({
             "valid": In(1), "which": In(range(self.depth)), "amount": In(amount),
-            "number": In(range(self.depth)), "chosen": In(1),
+            "number": In(range(self.depth)), "chosen": In(1), "fresh": In(1),
             "tally": Out(width), "mask": Out(width),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.rows = rows = StateTable(self.width, depth=self.depth, reads=2,
-                                              index=range(self.depth))
-        number, chosen = Signal.like(self.number), Signal()
+        m.submodules.rows = rows = Memory(shape=self.width, depth=self.depth, init=[])
+        moved, shown = rows.read_port(domain="comb"), rows.read_port(domain="comb")
+        into = rows.write_port()
+        number, chosen, fresh = Signal.like(self.number), Signal(), Signal()
         m.d.comb += [
-            rows.read[0].addr.eq(self.which), rows.read[1].addr.eq(number),
-            rows.write.addr.eq(self.which), rows.write.en.eq(self.valid),
-            rows.write.data.eq(rows.read[0].data + self.amount),
+            moved.addr.eq(self.which), shown.addr.eq(number), into.en.eq(self.valid | fresh),
+            into.addr.eq(Mux(fresh, number, self.which)),
+            into.data.eq(Mux(fresh, 0, moved.data + self.amount)),
         ]
         m.d.sync += [
-            number.eq(self.number), chosen.eq(self.chosen),
-            self.tally.eq(Mux(chosen, rows.read[1].data, 0)),
-            self.mask.eq(chosen.replicate(self.width)),
+            number.eq(self.number), fresh.eq(self.fresh), chosen.eq(self.chosen & ~self.fresh),
+            self.tally.eq(Mux(chosen, shown.data, 0)), self.mask.eq(chosen.replicate(self.width)),
         ]
         return m

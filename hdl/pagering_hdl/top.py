@@ -21,7 +21,9 @@ class Top(Elaboratable):
     ----------
     ports : :class:`dict` of :class:`str` to :class:`Signal`
         ``s_axis_rx_*``, ``m_axi_*``, ``s_axil_*``, ``irq``, ``pause_req``, by port name.
-        ``clk`` and ``rst`` come with the clock domain.
+        ``clk`` and ``rst`` come with the clock domain. ``rst`` does not end a frame: what
+        ``s_axis_rx`` brings up to the next ``tlast`` is the rest of the one that was under way,
+        and counts as CARD_DISABLED. Who resets the sender too should let it end its frame first.
     """
 
     def __init__(self, config):
