@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import random
-
-import pytest
 
 from hdl_streams import simulate, with_clear
 from pagering_hdl.shared_table import SharedTable
 
 
-async def write(ctx, dut, row, value, groups=1):
+async def write(ctx, dut, row, value):
     ctx.set(dut.host.row, row)
     ctx.set(dut.host.value, value)
-    ctx.set(dut.host.write, groups)
+    ctx.set(dut.host.write, 1)
     await ctx.tick().until(dut.host.free)
     ctx.set(dut.host.write, 0)
     ctx.set(dut.host.value, 0)
@@ -63,17 +60,6 @@ def test_the_host_waits_for_lookups_and_they_never_for_it():
     simulate(dut, bench)
 
 
-def test_parts_of_a_row_are_written_one_by_one():
-    dut = SharedTable(16, depth=4, groups=4, clears=False)
-
-    async def bench(ctx):
-        for group, digit in enumerate((0xA, 0xB, 0xC, 0xD)):
-            await write(ctx, dut, 2, digit * 0x1111, 1 << group)
-        await ctx.tick().repeat(3)
-        assert ctx.get(dut.host.shown) == 0xDCBA
-    simulate(dut, bench)
-
-
 def test_a_reset_clears_every_row():
     dut = SharedTable(8, depth=5)
     part, clear = with_clear(dut)
@@ -92,10 +78,3 @@ def test_a_reset_clears_every_row():
             await ctx.tick().repeat(3)
             assert ctx.get(dut.host.shown) == 0
     simulate(part, bench)
-
-
-@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
-def test_groups_must_be_of_equal_width():
-    with pytest.raises(ValueError, match="a row of 16 bits has no 3 groups of equal width"):
-        SharedTable(16, depth=4, groups=3)
-    gc.collect()

@@ -1,6 +1,6 @@
 """Flow rules: their words as the host set them, what they match, what they do."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -71,17 +71,14 @@ class FlowRules(wiring.Component):
         m.submodules.words = words = SharedTable(32, depth=RULE_ROWS)
         m.submodules.writer = writer = RuleWriter(self.lanes)
         m.submodules.match = match = RuleMatch(self.lanes)
-        wiring.connect(m, wiring.flipped(host.words), words.host)
         enabled = Signal(abi.RULES)
         m.d.comb += [
             match.ahead.eq(self.ahead), match.step.eq(self.step),
             match.enabled.eq(enabled),
-            words.look.eq(writer.look), words.look_row.eq(Cat(writer.word, writer.rule)),
             writer.stored.eq(words.data), writer.begin.eq(host.enable & ~host.enabled),
             writer.begin_rule.eq(host.rule), writer.free.eq(match.free),
-            match.rule.eq(writer.rule),
             *(getattr(match, name).eq(getattr(writer, name))
-              for name in ("write", "write_at", "value", "bits")),
+              for name in ("write", "write_at", "value", "group", "bits")),
             host.busy.eq(writer.busy), host.enabled.eq(enabled.bit_select(host.rule, 1)),
             host.locked.eq(host.enabled | writer.busy & (writer.rule == host.rule)),
         ]
@@ -89,12 +86,23 @@ class FlowRules(wiring.Component):
         with m.If(host.disable | writer.done):
             m.d.sync += enabled.bit_select(Mux(writer.done, writer.rule, host.rule), 1).eq(
                 writer.done)
-        self._act(m, match, writer)
+        self._host(m, words)
+        self._act(m, words, match, writer)
         return m
 
-    def _act(self, m, match, writer):
-        """Look up what the rule that is met does."""
-        m.submodules.actions = actions = SharedTable(RuleAction, depth=abi.RULES, clears=False)
+    def _host(self, m, words):
+        """Let the host at the words: when nobody can be about to do what a rule said."""
+        recent = Signal(RuleMatch.LATENCY)
+        m.d.sync += recent.eq(Cat(self.host.disable, recent))
+        inner, outer = words.host, self.host.words
+        m.d.comb += [
+            inner.row.eq(outer.row), inner.value.eq(outer.value), outer.shown.eq(inner.shown),
+            inner.write.eq(outer.write & ~recent.any()),
+            outer.free.eq(inner.free & ~recent.any()),
+        ]
+
+    def _act(self, m, words, match, writer):
+        """Look up what the rule that is met does: it is in the rule's last word."""
         final = self.step.mark.valid & self.step.mark.last
         for stage in range(RuleMatch.LATENCY):
             now = Signal(name=f"final_{stage}")
@@ -102,9 +110,9 @@ class FlowRules(wiring.Component):
             final = now
         met = Signal()
         m.d.comb += [
-            actions.look.eq(final), actions.look_row.eq(match.hit.rule),
-            actions.host.row.eq(writer.rule), actions.host.write.eq(writer.act),
-            actions.host.value.eq(writer.tail.as_value()), writer.act_free.eq(actions.host.free),
+            words.look.eq(final | writer.look), writer.granted.eq(~final),
+            words.look_row.eq(Mux(final, Cat(Const(abi.RULE_WORDS - 1, 4), match.hit.rule),
+                                  Cat(writer.word, writer.look_rule))),
         ]
         m.d.sync += [met.eq(match.hit.valid), self.verdict.valid.eq(met),
-                     self.verdict.action.eq(actions.data)]
+                     self.verdict.action.eq(words.data)]

@@ -7,22 +7,30 @@ rule that has nothing against this slice. The rules that no slice speaks against
 from functools import reduce
 from operator import and_
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from pagering import abi
 
 from .flow_steps import StepMark, flow_step, steps
-from .shared_table import SharedTable
 
-__all__ = ["GROUP", "SLICES", "SLICE_BITS", "LowestRule", "RuleHit", "RuleMatch", "RuleTables"]
+__all__ = ["GROUP", "LowestRule", "RuleHit", "RuleMatch", "RuleTables", "slice_bits", "slices"]
 
-SLICE_BITS = 6
-SLICES = tuple((at, min(at + SLICE_BITS, 32)) for at in range(0, 32, SLICE_BITS))
-"""First and last bit, exclusive, of each slice of a word."""
 GROUP = 8
 """Rules whose bits are written together."""
+
+
+def slice_bits(lanes):
+    """Return how wide a slice is, with so many words in a step: a block RAM should be full."""
+    return 5 if lanes == 1 else 6
+
+
+def slices(lanes):
+    """Return first and last bit, exclusive, of each slice of a word."""
+    bits = slice_bits(lanes)
+    return tuple((at, min(at + bits, 32)) for at in range(0, 32, bits))
 
 
 class RuleHit(data.Struct):
@@ -37,57 +45,49 @@ class RuleTables(wiring.Component):
 
     Parameters
     ----------
-    depth : :class:`int`
-        Steps.
+    lanes : :class:`int`
+        Words in a step.
 
     Members
     -------
-    look : :py:`In(1)`, at : :py:`In(range(depth))`, word : :py:`In(32)`
+    look : :py:`In(1)`, at : :py:`In(range(steps))`, word : :py:`In(32)`
     rules : :py:`Out(64)`
         Those that the word speaks for; two cycles later, and one more for the sum.
-    write : :py:`In(1)`, write_at : :py:`In(range(depth))`, value : :py:`In(6)`
-        Change one row of each slice, held until ``free``.
-    rule : :py:`In(range(64))`, bits : :py:`In(6)`
-        Whose bit, and what it becomes in each slice.
-    free : :py:`Out(1)`
-        The writer has this cycle: it writes, or else reads what it will change.
+    write : :py:`In(1)`, write_at : :py:`In(range(steps))`, value : :py:`In(slice_bits)`
+        Set one row of each slice, in a cycle without ``look``.
+    group : :py:`In(range(8))`, bits : :py:`In(8 * slices)`
+        For which eight rules, and what their bits become in each slice.
     """
 
-    def __init__(self, depth):
-        self.depth = depth
-        at = range(max(2, depth))
+    def __init__(self, lanes):
+        self.lanes, self.depth = lanes, len(steps(lanes))
+        at, width = range(max(2, self.depth)), slice_bits(lanes)
         super().__init__({
             "look": In(1), "at": In(at), "word": In(32), "rules": Out(abi.RULES),
-            "write": In(1), "write_at": In(at), "value": In(SLICE_BITS),
-            "rule": In(range(abi.RULES)), "bits": In(len(SLICES)), "free": Out(1),
+            "write": In(1), "write_at": In(at), "value": In(width),
+            "group": In(range(abi.RULES // GROUP)), "bits": In(GROUP * len(slices(lanes))),
         })
 
     def elaborate(self, platform):
         m = Module()
-        groups = abi.RULES // GROUP
-        found = []
-        for number, (low, high) in enumerate(SLICES):
-            table = SharedTable(abi.RULES, depth=self.depth << SLICE_BITS, groups=groups,
-                                clears=False)
-            m.submodules[f"slice_{number}"] = table
-            stored, changed = Signal(GROUP, name=f"stored_{number}"), Signal(
-                GROUP, name=f"changed_{number}")
+        width, found = slice_bits(self.lanes), []
+        for number, (low, high) in enumerate(slices(self.lanes)):
+            m.submodules[f"slice_{number}"] = rows = Memory(
+                shape=abi.RULES, depth=self.depth << width, init=[],
+                attrs={"ram_style": "block", "no_rw_check": 1})
+            into, out = rows.write_port(granularity=GROUP), rows.read_port()
             row = Signal(abi.RULES, name=f"row_{number}")
+            part = Cat(self.word[low:high], Const(0, width))[:width]
             m.d.comb += [
-                table.look.eq(self.look),
-                table.look_row.eq(Cat(Cat(self.word[low:high], Const(0, SLICE_BITS))[:SLICE_BITS],
-                                      self.at)),
-                table.host.row.eq(Cat(self.value, self.write_at)),
-                stored.eq(table.host.shown.word_select(self.rule[3:], GROUP)), changed.eq(stored),
-                changed.bit_select(self.rule[:3], 1).eq(self.bits[number]),
-                table.host.value.eq(changed.replicate(groups)),
-                table.host.write.eq(Mux(self.write, 1 << self.rule[3:], 0)),
+                out.en.eq(self.look), out.addr.eq(Cat(part, self.at)),
+                into.en.eq(Mux(self.write, 1 << self.group, 0)),
+                into.addr.eq(Cat(self.value, self.write_at)),
+                into.data.eq(self.bits.word_select(number, GROUP).replicate(abi.RULES // GROUP)),
             ]
-            if number == 0:
-                m.d.comb += self.free.eq(table.host.free)
-            m.d.sync += row.eq(table.data)
+            m.d.sync += row.eq(out.data)
             found.append(row)
         m.d.comb += self.rules.eq(reduce(and_, found))
+        m.d.sync += Assert(~(self.look & self.write))
         return m
 
 
@@ -128,11 +128,12 @@ class RuleMatch(wiring.Component):
     -------
     ahead : :py:`In(StepMark)`, step : :py:`In(flow_step(lanes))`
     enabled : :py:`In(64)`
-        A bit for each rule that counts, as it is at the flow's first step.
+        A bit for each rule that counts; one that does not at any step of a flow is not met.
     hit : :py:`Out(RuleHit)`
     write : :py:`In(lanes)`
-        Change a row of one lane; with ``write_at``, ``value``, ``rule``, ``bits`` and ``free`` as
-        of :class:`RuleTables`.
+        Set a row of one lane; with ``write_at``, ``value``, ``group`` and ``bits`` as of
+        :class:`RuleTables`, held until ``free``.
+    free : :py:`Out(1)`
     """
 
     LATENCY = 5
@@ -143,28 +144,29 @@ class RuleMatch(wiring.Component):
         super().__init__({
             "ahead": In(StepMark), "step": In(flow_step(lanes)),
             "enabled": In(abi.RULES), "hit": Out(RuleHit),
-            "write": In(lanes), "write_at": In(at), "value": In(SLICE_BITS),
-            "rule": In(range(abi.RULES)), "bits": In(len(SLICES)), "free": Out(1),
+            "write": In(lanes), "write_at": In(at), "value": In(slice_bits(lanes)),
+            "group": In(range(abi.RULES // GROUP)), "bits": In(GROUP * len(slices(lanes))),
+            "free": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
         mark, found = self.step.mark, []
+        m.d.comb += self.free.eq(~mark.valid)
         for lane in range(self.lanes):
-            m.submodules[f"lane_{lane}"] = tables = RuleTables(len(steps(self.lanes)))
+            m.submodules[f"lane_{lane}"] = tables = RuleTables(self.lanes)
             m.d.comb += [
                 tables.look.eq(mark.valid), tables.at.eq(mark.at),
-                tables.word.eq(self._word(m, lane)), tables.write.eq(self.write[lane]),
+                tables.word.eq(self._word(m, lane)), tables.write.eq(self.write[lane] & self.free),
                 tables.write_at.eq(self.write_at), tables.value.eq(self.value),
-                tables.rule.eq(self.rule), tables.bits.eq(self.bits),
+                tables.group.eq(self.group), tables.bits.eq(self.bits),
             ]
-            if lane == 0:
-                m.d.comb += self.free.eq(tables.free)
             found.append(self._meant(lane, tables.rules, self._later(m, mark.at, f"at_{lane}")))
         first, valid = self._later(m, mark.first, "first"), self._later(m, mark.valid, "valid")
         met = Signal(abi.RULES)
         with m.If(valid):
-            m.d.sync += met.eq(reduce(and_, found) & Mux(first, self.enabled, met))
+            m.d.sync += met.eq(reduce(and_, found) & self.enabled & (
+                first.replicate(abi.RULES) | met))
         m.submodules.lowest = lowest = LowestRule()
         m.d.comb += [lowest.rules.eq(met), self.hit.eq(lowest.hit)]
         return m

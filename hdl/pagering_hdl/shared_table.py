@@ -1,6 +1,6 @@
 """A table in block RAM that the card looks up and the host sets, through one port."""
 
-from amaranth.hdl import Assert, Const, Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Assert, Module, Mux, Shape, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -11,12 +11,12 @@ __all__ = ["SharedTable", "TableAccess"]
 class TableAccess(wiring.Signature):
     """The host's side of a table, as the host drives it.
 
-    Members: ``row``; ``write``, a bit for each part of the row, and ``value``, held until ``free``
-    says that the host has this cycle; ``shown``, what the row held when it was last read.
+    Members: ``row``; ``write`` and ``value``, held until ``free`` says that the host has this
+    cycle; ``shown``, what the row held when it was last read.
     """
 
-    def __init__(self, row, shape, groups=1):
-        super().__init__({"row": Out(row), "write": Out(groups), "value": Out(shape),
+    def __init__(self, row, shape):
+        super().__init__({"row": Out(row), "write": Out(1), "value": Out(shape),
                           "free": In(1), "shown": In(shape)})
 
 
@@ -25,7 +25,8 @@ class SharedTable(wiring.Component):
 
     Reading and writing never meet in one cycle, so nothing has to be decided about it, and a row
     is old or new, never a mixture. After reset the table clears itself, a row a cycle, like
-    :class:`~pagering_hdl.state_table.StateTable`.
+    :class:`~pagering_hdl.state_table.StateTable`; until then ``host.value`` must be 0, which is
+    what it clears itself with.
 
     Parameters
     ----------
@@ -33,30 +34,22 @@ class SharedTable(wiring.Component):
         Shape of a row.
     depth : :class:`int`
         Rows.
-    groups : :class:`int`
-        Parts of equal width that can be written one by one; 1 for the whole row.
-    clears : :class:`bool`
-        Whether to clear itself after reset. Until then ``host.value`` must be 0, which is
-        what it clears itself with.
 
     Members
     -------
     look : :py:`In(1)`, look_row : :py:`In(range(depth))`
     data : :py:`Out(shape)`
         What was looked up in the cycle before.
-    host : :py:`In(TableAccess(range(depth), shape, groups))`
+    host : :py:`In(TableAccess(range(depth), shape))`
         In a free cycle it writes, or else reads; ``shown`` is two cycles late.
     """
 
-    def __init__(self, shape, *, depth, groups=1, clears=True):
-        width = Shape.cast(shape).width
-        if groups < 1 or width % groups:
-            raise ValueError(f"a row of {width} bits has no {groups} groups of equal width")
-        self.shape, self.depth, self.groups, self.clears = shape, max(2, depth), groups, clears
+    def __init__(self, shape, *, depth):
+        self.shape, self.depth = shape, max(2, depth)
         index = range(self.depth)
         super().__init__({
             "look": In(1), "look_row": In(index), "data": Out(shape),
-            "host": In(TableAccess(index, shape, groups)),
+            "host": In(TableAccess(index, shape)),
         })
 
     def elaborate(self, platform):
@@ -64,22 +57,21 @@ class SharedTable(wiring.Component):
         width = Shape.cast(self.shape).width
         m.submodules.rows = rows = Memory(shape=width, depth=self.depth, init=[],
                                           attrs={"ram_style": "block"})
-        into, out = rows.write_port(granularity=width // self.groups), rows.read_port()
+        into, out = rows.write_port(), rows.read_port()
         at = Signal(range(self.depth))
         m.d.comb += [
             at.eq(Mux(self.look, self.look_row, self.host.row)),
             self.host.free.eq(~self.look),
-            into.addr.eq(at), out.addr.eq(at), out.en.eq(~into.en.any()),
-            into.en.eq(Mux(self.look, 0, self.host.write)),
+            into.addr.eq(at), out.addr.eq(at), out.en.eq(~into.en),
+            into.en.eq(self.host.write & ~self.look),
             into.data.eq(Value.cast(self.host.value)),
             Value.cast(self.data).eq(out.data),
         ]
         read = Signal()
-        m.d.sync += read.eq(self.host.free & ~into.en.any())
+        m.d.sync += read.eq(self.host.free & ~into.en)
         with m.If(read):
             m.d.sync += Value.cast(self.host.shown).eq(out.data)
-        if self.clears:
-            self._clear(m, at, into)
+        self._clear(m, at, into)
         return m
 
     def _clear(self, m, at, into):
@@ -88,6 +80,5 @@ class SharedTable(wiring.Component):
         with m.If(row == self.depth - 1):
             m.d.sync += clearing.eq(0)
         with m.If(clearing):
-            m.d.comb += [self.host.free.eq(0), at.eq(row),
-                         into.en.eq(Const(1, 1).replicate(self.groups))]
+            m.d.comb += [self.host.free.eq(0), at.eq(row), into.en.eq(1)]
         m.d.sync += Assert(~clearing | ~Value.cast(self.host.value).any())
