@@ -88,6 +88,7 @@ class Steered(Elaboratable):
     async def key(self, ctx: Any, key: bytes) -> None:
         for row in range(abi.KEY_WORDS):
             await self.table(ctx, "KEY", row, key=int.from_bytes(key[4 * row:4 * row + 4], "big"))
+        await self.row(ctx, 0)  # which waits until the key is in its place
 
 
 def dissection(*, destination: int = MACS[0], length: int = 64, flow: FlowKey | None = None,

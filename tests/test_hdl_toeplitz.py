@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from hdl_streams import simulate
+from hdl_streams import simulate, with_clear
 from pagering import abi
 from pagering.abi import HashType, Transform
 from pagering.toeplitz import MICROSOFT_KEY, hash_input, toeplitz
@@ -56,7 +56,7 @@ def test_hashes_flow_after_flow(lanes, transform):
     flows = [flow for flow in FLOWS for _ in range(3)]
 
     async def bench(ctx):
-        await ctx.tick().repeat(20)
+        await ctx.tick().repeat(600)
         await write_key(ctx, dut, MICROSOFT_KEY)
         ctx.set(dut.transform, transform)
         due = [step for flow, kind in zip(flows, kinds, strict=True)
@@ -75,7 +75,7 @@ def test_hashes_flow_after_flow(lanes, transform):
             due.append(last)
             if len(due) > Toeplitz.LATENCY and due[-1 - Toeplitz.LATENCY]:
                 seen.append(value)
-    simulate(dut, bench, background=[watch])
+    simulate(dut, bench, background=[watch], limit=40000)
     assert seen == [toeplitz(MICROSOFT_KEY, hash_input(
         kind, flow[0].packed, flow[1].packed, flow[2], flow[3], transform))
         for flow, kind in zip(flows, kinds, strict=True)]
@@ -84,19 +84,62 @@ def test_hashes_flow_after_flow(lanes, transform):
         assert seen[1::3] == [vector[4] for vector in VECTORS]
 
 
-def test_a_step_goes_before_a_write_of_the_key():
-    dut = Toeplitz(1)
+def test_a_key_is_changed_between_steps():
+    """The host waits for a cycle without a step, and gets the tables of its key all the same."""
+    dut, flow = Toeplitz(1), FLOWS[-1]
+    steps_due = steps_of(1, flow, HashType.L4)
 
     async def bench(ctx):
-        await ctx.tick().repeat(20)
+        await ctx.tick().repeat(600)
         ctx.set(dut.key.write, 1)
+        ctx.set(dut.key.value, 5)
         ctx.set(dut.step.mark.valid, 1)
-        for _ in range(5):
+        for _ in range(40):
+            await ctx.tick()
+            assert ctx.get(dut.busy)
             assert not ctx.get(dut.key.free)
+        ctx.set(dut.step.mark.valid, 0)
+        await ctx.tick().until(dut.key.free)
+        await write_key(ctx, dut, MICROSOFT_KEY)
+        for now, ahead in pairwise([None, *steps_due, None]):
+            ctx.set(dut.ahead, ahead["mark"] if ahead else {})
+            ctx.set(dut.step, now or {"mark": {"valid": 0}})
             await ctx.tick()
         ctx.set(dut.step.mark.valid, 0)
-        assert ctx.get(dut.key.free)
-    simulate(dut, bench)
+        await ctx.tick().repeat(Toeplitz.LATENCY)
+        assert ctx.get(dut.hash) == VECTORS[-1][5]
+        for row in range(abi.KEY_WORDS):
+            ctx.set(dut.key.row, row)
+            await ctx.tick().repeat(3)
+            assert ctx.get(dut.key.shown) == int.from_bytes(
+                MICROSOFT_KEY[4 * row:4 * row + 4], "big")
+    simulate(dut, bench, limit=40000)
+
+
+def test_after_a_reset_the_key_is_zero():
+    dut = Toeplitz(1)
+    part, clear = with_clear(dut)
+
+    async def hashed(ctx):
+        for now, ahead in pairwise([None, *steps_of(1, FLOWS[0], HashType.L4), None]):
+            ctx.set(dut.ahead, ahead["mark"] if ahead else {})
+            ctx.set(dut.step, now or {"mark": {"valid": 0}})
+            await ctx.tick()
+        ctx.set(dut.step.mark.valid, 0)
+        await ctx.tick().repeat(Toeplitz.LATENCY)
+        return ctx.get(dut.hash)
+
+    async def bench(ctx):
+        await ctx.tick().repeat(600)
+        await write_key(ctx, dut, MICROSOFT_KEY)
+        assert await hashed(ctx) != 0
+        ctx.set(clear, 1)
+        ctx.set(dut.key.value, 0)
+        await ctx.tick()
+        ctx.set(clear, 0)
+        await ctx.tick().until(~dut.busy)
+        assert await hashed(ctx) == 0
+    simulate(part, bench, limit=40000)
 
 
 def test_the_order_of_words():

@@ -37,9 +37,9 @@ The dissector is made of ``frame_words`` (beats to words), ``link_parser`` (Ethe
 ``checksummer``, and ``fact_finder``, which puts together what they found.
 
 Steering is made of ``flow_steps`` (the flow, word by word), ``frame_filter`` (addresses, VLANs),
-``flow_rules`` (with ``rule_match`` and ``rule_writer``), ``toeplitz`` and ``queue_choice``;
-``shared_table`` is what its lookups and the host share. ``plain_dissector`` and ``default_queue``
-stand in for both on a card without them.
+``flow_rules`` (with ``rule_match`` and ``rule_writer``), ``toeplitz`` (with ``key_tables``),
+``queue_choice`` and ``arrival_queue``; ``shared_table`` is what its lookups and the host share.
+``plain_dissector`` and ``default_queue`` stand in for both on a card without them.
 
 Beside it: ``axi_lite`` and the ``*_registers`` (what the host reads and sets), ``region_loader``,
 ``lifecycle`` and ``reset_control`` (start, drain, reset), ``pool_monitor``, ``pause``,

@@ -1,25 +1,26 @@
 """Where a frame goes: filters, flow rules and receive-side scaling, decided in this order.
 
 A flow is gone through word by word (:mod:`pagering_hdl.flow_steps`). What looks at it answers a
-fixed number of cycles later, so that one frame can follow another; what the frame is besides waits
-in a queue. Decisions wait in another until admission takes them: here, where least is left to know
-of a frame, is room for all that the packet FIFO can hold. No more frames start than there is.
+fixed number of cycles later, so that one frame can follow another. What the frame is besides and
+what was decided wait in a queue until admission takes them: here, where least is left to know of a
+frame, is room for all that the packet FIFO can hold. No more frames start than there is.
 """
 
-from amaranth.hdl import Assert, Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from pagering import abi
 
+from .arrival_queue import ArrivalQueue
 from .flow_rules import FlowRules
 from .flow_steps import LANES, SHORT, FlowSteps, steps
 from .frame_filter import AddressFilter, FrameHead, VlanFilter
-from .layouts import Arrival, Dissection, Facts, HashType, Index, Length, struct
-from .queue_choice import Decision, QueueChoice
+from .layouts import Arrival, Dissection, HashType, Index, struct
+from .queue_choice import QueueChoice
 from .shared_table import SharedTable
 from .steer_registers import SteerSettings
-from .streams import StreamBuffer, StreamQueue
+from .streams import StreamBuffer
 from .toeplitz import Toeplitz
 
 __all__ = ["Steering"]
@@ -28,13 +29,6 @@ LATENCY = FlowRules.LATENCY
 """From a flow's last step to the last finding about it."""
 FILTERED = 4
 """From a flow's last step until both filters have answered it, and not yet the next one."""
-
-
-class Waiting(data.Struct):
-    """What a frame is besides."""
-
-    length: Length
-    facts: Facts
 
 
 def later(m, value, cycles, name):
@@ -54,7 +48,7 @@ class Steering(wiring.Component):
     bus_bits : :class:`int`
         Width of the bus: the wider, the more is done in a cycle.
     depth : :class:`int`
-        Frames inside.
+        Frames inside: a power of two.
 
     Members
     -------
@@ -74,16 +68,19 @@ class Steering(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.frame = self._frame = StreamBuffer(Dissection)
         m.submodules.flow = self._flow = flow = FlowSteps(self.lanes)
         m.submodules.choice = self._choice = choice = QueueChoice()
         m.submodules.arrival = self._arrival = arrival = StreamBuffer(Arrival)
-        wiring.connect(m, wiring.flipped(self.dissections), self._frame.i)
-        wiring.connect(m, self._frame.o, flow.dissections)
+        if self.lanes == 1:  # what comes from the dissector is in registers
+            wiring.connect(m, wiring.flipped(self.dissections), flow.dissections)
+        else:
+            m.submodules.frame = frame = StreamBuffer(Dissection)
+            wiring.connect(m, wiring.flipped(self.dissections), frame.i)
+            wiring.connect(m, frame.o, flow.dissections)
         wiring.connect(m, arrival.o, wiring.flipped(self.arrivals))
         inside = Signal(range(self.depth + 1))
         m.d.comb += [
-            flow.start.eq(inside != self.depth), flow.yields.eq(self.settings.waits),
+            flow.start.eq(inside != self.depth),
             flow.rss.eq(self.settings.rss), choice.control.eq(self.control),
             choice.valid.eq(later(m, flow.step.mark.valid & flow.step.mark.last, LATENCY, "last")),
         ]
@@ -102,7 +99,7 @@ class Steering(wiring.Component):
         for table, host in ((addresses.low, "address_low"), (addresses.high, "address_high"),
                             (vlans.vlans, "vlans")):
             wiring.connect(m, wiring.flipped(getattr(self.settings, host)), table)
-        frame, head, found = self._frame.o.p, Signal(FrameHead), self._choice.findings
+        frame, head, found = self._flow.dissections.p, Signal(FrameHead), self._choice.findings
         m.d.sync += [
             head.valid.eq(self._flow.starts), head.destination.eq(frame.destination),
             head.tagged.eq(frame.facts.vlan), head.vlan.eq(frame.facts.tci[:12]),
@@ -136,6 +133,7 @@ class Steering(wiring.Component):
         m.d.comb += [
             toeplitz.ahead.eq(self._flow.ahead), toeplitz.step.eq(self._flow.step),
             toeplitz.transform.eq(self.settings.rss.transform),
+            self._flow.yields.eq(self.settings.waits | toeplitz.busy),
             indirection.look.eq(hashed), indirection.look_row.eq(toeplitz.hash),
             found.hash.eq(later(m, toeplitz.hash, LATENCY - Toeplitz.LATENCY, "hash")),
             found.entry.eq(later(m, entry, LATENCY - Toeplitz.LATENCY - 2, "entry")),
@@ -144,23 +142,11 @@ class Steering(wiring.Component):
 
     def _join(self, m):
         """Bring together what was decided and what waited for it."""
-        m.submodules.waiting = waiting = StreamQueue(Waiting, depth=self.depth,
-                                                     block=True)
-        m.submodules.decisions = decisions = StreamQueue(Decision, depth=self.depth,
-                                                         block=True)
-        frame, decision, arrival = self._frame.o.p, decisions.o.p, self._arrival.i.p
-        both = decisions.o.valid & waiting.o.valid
+        m.submodules.queue = queue = ArrivalQueue(self.depth)
+        wiring.connect(m, queue.arrivals, self._arrival.i)
+        frame = self._flow.dissections.p
         m.d.comb += [
-            waiting.i.valid.eq(self._flow.dissections.ready),
-            waiting.i.p.length.eq(frame.length), waiting.i.p.facts.eq(frame.facts),
-            decisions.i.valid.eq(self._choice.decided), decisions.i.p.eq(self._choice.decision),
-            self._arrival.i.valid.eq(both), decisions.o.ready.eq(both & self._arrival.i.ready),
-            waiting.o.ready.eq(both & self._arrival.i.ready),
-            arrival.queue.eq(decision.queue), arrival.length.eq(waiting.o.p.length),
-            arrival.drop.eq(decision.drop), arrival.cause.eq(decision.cause),
-            arrival.facts.eq(waiting.o.p.facts), arrival.facts.hash.eq(decision.hash),
-            arrival.facts.hash_type.eq(decision.hash_type),
-            arrival.facts.mark.eq(decision.mark),
+            queue.enters.eq(self._flow.dissections.ready),
+            queue.waiting.length.eq(frame.length), queue.waiting.facts.eq(frame.facts),
+            queue.decided.eq(self._choice.decided), queue.decision.eq(self._choice.decision),
         ]
-        m.d.sync += [Assert(decisions.i.ready | ~decisions.i.valid),
-                     Assert(waiting.i.ready | ~waiting.i.valid)]

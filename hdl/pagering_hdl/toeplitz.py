@@ -4,11 +4,10 @@ Ref: "Verifying the RSS Hash Calculation", Windows driver documentation. The twi
 :mod:`pagering.toeplitz`.
 
 Each bit of the input that is set adds, without carry, the 32 bits of the key that begin at the
-bit's own place. Taken 32 bits at a time, a word of input needs two words of the key.
+bit's own place. What a word adds is looked up (:mod:`pagering_hdl.key_tables`).
 """
 
 from functools import reduce
-from itertools import pairwise
 from operator import xor
 
 from amaranth.hdl import Cat, Module, Mux, Signal
@@ -18,9 +17,10 @@ from amaranth.lib.wiring import In, Out
 from pagering import abi
 
 from .flow_steps import PORTS, StepMark, flow_step, steps
-from .shared_table import SharedTable, TableAccess
+from .key_tables import KeyTables
+from .shared_table import TableAccess
 
-__all__ = ["InputTransform", "KeyWindows", "Part", "Pick", "Toeplitz", "products"]
+__all__ = ["InputTransform", "Part", "Pick", "Toeplitz"]
 
 
 class Part(enum.Enum, shape=2):
@@ -37,12 +37,6 @@ def part_of(word):
     if word < PORTS:
         return Part.SOURCE if word < 4 else Part.DESTINATION
     return Part.PORTS if word == PORTS else Part.REST
-
-
-def products(word, window):
-    """Return what each two bits of ``word`` add, with ``window``, 64 bits of the key."""
-    terms = [window[32 - n:64 - n] & word[31 - n].replicate(32) for n in range(32)]
-    return [one ^ other for one, other in pairwise(terms)][::2]
 
 
 class Pick(enum.Enum, shape=2):
@@ -120,39 +114,6 @@ class InputTransform(wiring.Component):
         return picks
 
 
-class KeyWindows(wiring.Component):
-    """The key, two neighbouring words at a time.
-
-    Members
-    -------
-    look : :py:`In(1)`, look_row : :py:`In(range(10))`
-    window : :py:`Out(64)`
-        A cycle later: that row on top, and the next one.
-    host : :py:`In(TableAccess(range(10), 32))`
-    """
-
-    def __init__(self):
-        row = range(abi.KEY_WORDS)
-        super().__init__({"look": In(1), "look_row": In(row), "window": Out(64),
-                          "host": In(TableAccess(row, 32))})
-
-    def elaborate(self, platform):
-        m = Module()
-        # The second table is a row ahead, so that one row of both is a window.
-        m.submodules.here = here = SharedTable(32, depth=16)
-        m.submodules.ahead = ahead = SharedTable(32, depth=16)
-        for table in (here, ahead):
-            m.d.comb += [table.look.eq(self.look), table.look_row.eq(self.look_row),
-                         table.host.write.eq(self.host.write),
-                         table.host.value.eq(self.host.value)]
-        m.d.comb += [
-            here.host.row.eq(self.host.row), ahead.host.row.eq(self.host.row - 1),
-            self.host.free.eq(here.host.free), self.host.shown.eq(here.host.shown),
-            self.window.eq(Cat(ahead.data, here.data)),
-        ]
-        return m
-
-
 class Toeplitz(wiring.Component):
     """Hashes flows as they go by; ``LATENCY`` cycles after a flow's last step its hash is there.
 
@@ -161,49 +122,36 @@ class Toeplitz(wiring.Component):
     ahead : :py:`In(StepMark)`, step : :py:`In(flow_step(lanes))`, transform : :py:`In(2)`
     hash : :py:`Out(32)`
     key : :py:`In(TableAccess(range(10), 32))`
+    busy : :py:`Out(1)`
+        The key is being changed, for which a cycle without a step is wanted.
     """
 
-    LATENCY = 5
+    LATENCY = 4
 
     def __init__(self, lanes):
         self.lanes = lanes
         super().__init__({
             "ahead": In(StepMark), "step": In(flow_step(lanes)), "transform": In(2),
-            "hash": Out(32),
-            "key": In(TableAccess(range(abi.KEY_WORDS), 32))})
+            "hash": Out(32), "key": In(TableAccess(range(abi.KEY_WORDS), 32)), "busy": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
-        sums = [term for lane in range(self.lanes) for term in self._lane(m, lane)]
-        flags = Cat(self.step.mark.valid, self.step.mark.first)
+        m.submodules.tables = tables = KeyTables(self.lanes)
+        wiring.connect(m, wiring.flipped(self.key), tables.host)
+        for lane in range(self.lanes):
+            m.submodules[f"transform_{lane}"] = source = InputTransform(self.lanes, lane)
+            m.d.comb += [
+                source.ahead.eq(self.ahead), source.step.eq(self.step),
+                source.transform.eq(self.transform), tables.words[lane].eq(source.word),
+            ]
+            m.d.sync += tables.places[lane].eq(source.row)
+        flags = [Cat(self.step.mark.valid, self.step.mark.first)]
         for stage in range(self.LATENCY - 1):
             later = Signal(2, name=f"flags_{stage}")
-            m.d.sync += later.eq(flags)
-            flags = later
-        valid, first = flags[0], flags[1]
+            m.d.sync += later.eq(flags[-1])
+            flags.append(later)
+        m.d.comb += [tables.look.eq(flags[1][0]), self.busy.eq(tables.busy)]
+        valid, first = flags[-1][0], flags[-1][1]
         with m.If(valid):
-            m.d.sync += self.hash.eq(reduce(xor, sums) ^ Mux(first, 0, self.hash))
+            m.d.sync += self.hash.eq(reduce(xor, tables.sums) ^ Mux(first, 0, self.hash))
         return m
-
-    def _lane(self, m, lane):
-        """Return the sums of a lane, in four parts, four cycles after the step."""
-        m.submodules[f"transform_{lane}"] = source = InputTransform(self.lanes, lane)
-        m.submodules[f"key_{lane}"] = key = KeyWindows()
-        word, window = Signal(32, name=f"word_{lane}"), Signal(64, name=f"window_{lane}")
-        m.d.comb += [
-            source.ahead.eq(self.ahead), source.step.eq(self.step),
-            source.transform.eq(self.transform), key.look.eq(self.step.mark.valid),
-            key.look_row.eq(source.row),
-            key.host.row.eq(self.key.row), key.host.write.eq(self.key.write),
-            key.host.value.eq(self.key.value),
-        ]
-        if lane == 0:  # all keys are alike, and looked up together
-            m.d.comb += [self.key.free.eq(key.host.free), self.key.shown.eq(key.host.shown)]
-        m.d.sync += [word.eq(source.word), window.eq(key.window)]
-        pairs = [Signal(32, name=f"pair_{lane}_{n}") for n in range(16)]
-        sums = [Signal(32, name=f"sum_{lane}_{n}") for n in range(4)]
-        m.d.sync += [pair.eq(found) for pair, found in
-                     zip(pairs, products(word, window), strict=True)]
-        m.d.sync += [total.eq(reduce(xor, pairs[4 * n:4 * n + 4]))
-                     for n, total in enumerate(sums)]
-        return sums

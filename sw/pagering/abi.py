@@ -754,8 +754,9 @@ RULE_WORDS = RULE.width // 32
 
 STEER = Block("STEER", "Receive-side scaling, flow rules and filters, privileged; only on a card "
               "with CAP_FEATURES.steering (else REGISTER_ACCESS). Tables are reached a row at a "
-              "time: ROW names it. Each write takes effect at once and whole; a row that a table "
-              "does not have reads 0, and a write to it is refused (REGISTER_VALUE).",
+              "time: ROW names it. Each write, but of KEY, takes effect at once and whole; a row "
+              "that a table does not have reads 0, and a write to it is refused "
+              "(REGISTER_VALUE).",
               0x90000, 0x1000, "", False, (
     Register("RSS", 0x00, Access.RW, "What the hash is made of.",
              Field("transform", 2, "see Transform"),
@@ -773,7 +774,9 @@ STEER = Block("STEER", "Receive-side scaling, flow rules and filters, privileged
     Register("ROW", 0x10, Access.RW, "The row that the registers from here on are about.",
              Field("row", 7), Field("_pad0", 1),
              Field("word", 4, "of a flow rule, for RULE_WORD")),
-    Register("KEY", 0x14, Access.RW, "RSS key, rows 0 to 9. Its first bit is bit 31 of row 0.",
+    Register("KEY", 0x14, Access.RW, "RSS key, rows 0 to 9. Its first bit is bit 31 of row 0. A "
+             "write takes the card some 1,300 cycles, in which hashes are of neither key; the next "
+             "write waits.",
              Field("key", 32)),
     Register("INDIRECTION", 0x18, Access.RW, "Rows 0 to 127: the row is the hash modulo 128.",
              Field("queue", 6, "one that there is")),

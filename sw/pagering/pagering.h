@@ -328,7 +328,7 @@
 #define PAGERING_USER_DROP_FILTERED                       0x78u
 #define PAGERING_USER_DROP_FILTERED_HIGH                  0x7cu
 
-/* STEER: Receive-side scaling, flow rules and filters, privileged; only on a card with CAP_FEATURES.steering (else REGISTER_ACCESS). Tables are reached a row at a time: ROW names it. Each write takes effect at once and whole; a row that a table does not have reads 0, and a write to it is refused (REGISTER_VALUE). */
+/* STEER: Receive-side scaling, flow rules and filters, privileged; only on a card with CAP_FEATURES.steering (else REGISTER_ACCESS). Tables are reached a row at a time: ROW names it. Each write, but of KEY, takes effect at once and whole; a row that a table does not have reads 0, and a write to it is refused (REGISTER_VALUE). */
 #define PAGERING_STEER_BASE                               0x90000u
 #define PAGERING_STEER_RSS                                0x0u
 #define PAGERING_STEER_RSS_TRANSFORM_SHIFT                0

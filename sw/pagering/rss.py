@@ -1,7 +1,7 @@
 """Receive-side scaling: the hash of a flow picks a row of a table, and the row names a queue.
 
-A flow stays on one queue, and queues share flows evenly. Each write takes effect at once, under
-traffic too: while a key or a table changes, frames go to queues of the old table or the new one.
+A flow stays on one queue, and queues share flows evenly. Key and table may be set under traffic:
+while they change, frames go to queues of the old table or the new one.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ class Rss:
         for row in range(abi.KEY_WORDS):
             self._steer.ROW.write(row=row)
             self._steer.KEY.write(key=int.from_bytes(key[4 * row:4 * row + 4], "big"))
+        # The card takes this one when the key is in its place.
+        self._steer.ROW.write(row=0)
 
     @property
     def table(self) -> list[int]:

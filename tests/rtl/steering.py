@@ -112,6 +112,8 @@ class Steer:
         """Write a row of a table."""
         await self.write("ROW", row=row)
         await self.write(name, **fields)
+        if name == "KEY":  # the next write waits until the key is in its place
+            await self.write("ROW", row=row)
 
     async def spread(self, queues: Any) -> None:
         """Fill the indirection table with these queues in turn."""

@@ -233,6 +233,8 @@ async def steer_table(pair: Pair, rng: random.Random) -> None:
             ("ADDRESS_HIGH", {"address": rng.getrandbits(16), "valid": rng.randrange(2)})):
         if rng.random() < 0.4:
             await pair.write(abi.STEER, name, **fields)
+    # This one waits until a key is in its place.
+    await pair.write(abi.STEER, "ROW", row=row)
 
 
 async def rule(pair: Pair, rng: random.Random) -> None:
