@@ -36,7 +36,7 @@ class Decision(data.Struct):
 
 
 class QueueChoice(wiring.Component):
-    """Decides from all that was found; a cycle later.
+    """Decides from all that was found, in the same cycle.
 
     Members
     -------
@@ -66,7 +66,7 @@ class QueueChoice(wiring.Component):
                 m.d.comb += queue.eq(found.entry)
         dropped = rule.valid & rule.action.drop
         decision = self.decision
-        m.d.sync += [
+        m.d.comb += [
             self.decided.eq(self.valid), decision.hash.eq(found.hash),
             decision.hash_type.eq(found.hash_type),
             decision.mark.eq(Mux(rule.valid, rule.action.mark, 0)),
