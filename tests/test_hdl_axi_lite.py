@@ -1,19 +1,23 @@
-"""AddressDecoder and RegisterWindow against the contract: what there is and what is refused."""
+"""BlockFinder, AccessRights, RegisterWindow: what the contract says there is and is refused."""
 
 from __future__ import annotations
 
 import random
 
 import pytest
+from amaranth.hdl import Module
 
 from hdl_axi_lite import Manager
 from hdl_streams import clocked, collect, config, simulate
 from pagering import abi
-from pagering_hdl.axi_lite import BLOCKS, AddressDecoder, RegisterWindow
+from pagering_hdl.address_decoder import BLOCKS, AccessRights, BlockFinder
+from pagering_hdl.axi_lite import RegisterWindow
 
 CARD = config(queues=3, pools=2, pages=32, region_pages=8)
 COUNTS = {"": 1, "regions": 4, "pools": 2, "queues": 3}
 OKAY, SLVERR = 0, 2
+SHOWN = {"user": "RX_PACKETS", "region": "REGION", "steer": "RSS", "stats": "FRAMES_IN"}
+"""A register of each block that the block itself answers; else it is STATUS."""
 
 
 def contract():
@@ -23,16 +27,20 @@ def contract():
         for index in range(COUNTS[block.count]):
             for register in block:
                 known[block.address(register.name, index)] = (
-                    name, index, register.offset, True, register.access is not abi.Access.RO)
+                    name, index, True, register.access is not abi.Access.RO,
+                    register.access is abi.Access.WO)
     for queue in range(3):
         base = abi.USER.base + abi.USER.stride * queue
         for offset in range(abi.RETURN_WINDOW, abi.RETURN_WINDOW + abi.RETURN_WINDOW_BYTES, 4):
-            known[base + offset] = ("user", queue, offset, False, True)
+            known[base + offset] = ("user", queue, False, True, False)
     return known
 
 
 def test_decodes_what_the_contract_says_and_nothing_else():
-    dut, known = AddressDecoder(CARD), contract()
+    m, known = Module(), contract()
+    m.submodules.finder, m.submodules.dut = finder, dut = BlockFinder(), AccessRights(CARD)
+    m.d.comb += [dut.blocks.eq(finder.blocks), dut.index.eq(finder.index),
+                 dut.offset.eq(finder.address)]
     rng = random.Random(1)
     addresses = {*range(0, 0x1100, 4), *range(0x2000, 0x2100, 4), *range(0x3000, 0x3020, 4),
                  *(known if len(known) < 400 else rng.sample(sorted(known), 400)),
@@ -42,27 +50,29 @@ def test_decodes_what_the_contract_says_and_nothing_else():
 
     async def bench(ctx):
         for address in sorted(addresses):
-            ctx.set(dut.address, address)
+            ctx.set(finder.address, address)
             flags = ctx.get(dut.readable), ctx.get(dut.writable)
             if address not in known:
                 assert flags == (0, 0), hex(address)
                 continue
-            name, index, offset, readable, writable = known[address]
+            name, index, readable, writable, command = known[address]
+            assert ctx.get(dut.command) == command
             assert flags == (readable, writable), hex(address)
-            assert [block for block in BLOCKS if ctx.get(getattr(dut, block))] == [name]
-            assert (ctx.get(dut.index), ctx.get(dut.offset)) == (index, offset)
-    simulate(clocked(dut), bench)
+            assert ctx.get(finder.blocks) == 1 << list(BLOCKS).index(name)
+            assert ctx.get(finder.index) == index * (COUNTS[BLOCKS[name].count] > 1)
+    simulate(clocked(m), bench)
 
 
 def test_a_card_without_steering_has_no_registers_of_it():
-    dut = AddressDecoder(config(steering=False))
+    dut = AccessRights(config(steering=False, header_split=False))
 
     async def bench(ctx):
-        for register in abi.STEER:
-            ctx.set(dut.address, abi.STEER.address(register.name))
-            assert not ctx.get(dut.readable | dut.writable)
-        ctx.set(dut.address, abi.STATS.address("FRAMES_IN"))
-        assert ctx.get(dut.readable)
+        for name, readable in (("steer", 0), ("stats", 1)):
+            ctx.set(dut.blocks, 1 << list(BLOCKS).index(name))
+            for register in BLOCKS[name]:
+                ctx.set(dut.offset, register.offset)
+                assert ctx.get(dut.readable) == readable
+                assert not ctx.get(dut.writable)
     simulate(clocked(dut), bench)
 
 
@@ -91,17 +101,54 @@ def watch(dut, into):
 
 def test_reads_answer_from_the_block_that_is_asked():
     dut, bus = window()
+    asked, expected = [], []
 
     async def bench(ctx):
         for number, name in enumerate(BLOCKS):
             ctx.set(getattr(dut, name).value, 0x1000 + number)
         for number, (name, block) in enumerate(BLOCKS.items()):
-            register = block.registers[0]
-            address = block.address(register.name, COUNTS[block.count] - 1)
-            assert await bus.read(ctx, address) == (0x1000 + number, OKAY)
-            port = getattr(dut, name)
-            assert ctx.get(port.read_index) == COUNTS[block.count] - 1
-            assert ctx.get(port.read_offset) == register.offset
+            register = block[SHOWN.get(name, "STATUS")]
+            index = COUNTS[block.count] - 1
+            assert await bus.read(ctx, block.address(register.name, index)) == (
+                0x1000 + number, OKAY)
+            expected.append((name, index, block.address(register.name, index) & 0xFFF))
+
+    async def watch_reads(ctx):
+        ports = [getattr(dut, name) for name in BLOCKS]
+        ticks = ctx.tick().sample(*(port.read for port in ports), ports[0].read_index,
+                                  ports[0].read_offset)
+        async for _, _, *reads, index, offset in ticks:
+            asked.extend((name, index, offset)
+                         for name, read in zip(BLOCKS, reads, strict=True) if read)
+    simulate(dut, bench, background=[watch_reads])
+    assert asked == expected
+
+
+@pytest.mark.parametrize("block", [abi.CARD, abi.POOL, abi.QUEUE])
+def test_a_command_reads_as_zero_whatever_its_block_says(block):
+    dut, bus = window()
+
+    async def bench(ctx):
+        ctx.set(getattr(dut, block.name.lower()).value, 5)
+        for register in block:
+            if register.access is abi.Access.WO:
+                assert await bus.read(ctx, block.address(register.name)) == (0, OKAY)
+    simulate(dut, bench)
+
+
+def test_what_the_host_sets_reads_back_unless_it_was_refused():
+    dut, bus = window()
+
+    async def bench(ctx):
+        await be_ready(ctx, dut)
+        for value, refused in ((0x1234_5678, 0), (0xFFFF_FFFF, 1), (0x9ABC_DEF0, 0), (0, 1)):
+            ctx.set(dut.refused, refused)
+            for address in (abi.CARD.address("SCRATCH"), abi.POOL.address("LOW_WATER", 1),
+                            abi.QUEUE.address("RING_HIGH", 2)):
+                before, _ = await bus.read(ctx, address)
+                assert await bus.write(ctx, address, value) == OKAY
+                assert await bus.read(ctx, address) == (before if refused else value, OKAY)
+        assert await bus.read(ctx, abi.QUEUE.address("RING_HIGH", 1)) == (0, OKAY)
     simulate(dut, bench)
 
 
@@ -116,8 +163,9 @@ def test_writes_reach_their_block_once():
                 if register.access is abi.Access.RO:
                     continue
                 index = COUNTS[block.count] - 1
-                assert await bus.write(ctx, block.address(register.name, index), len(seen)) == OKAY
-                expected.append((name, index, register.offset, len(expected)))
+                address = block.address(register.name, index)
+                assert await bus.write(ctx, address, len(seen)) == OKAY
+                expected.append((name, index, address & 0xFFF, len(expected)))
         assert await bus.write(ctx, 0x3FFC, 77) == OKAY
         expected.append(("user", 0, 0xFFC, 77))
     simulate(dut, bench, background=[watch(dut, seen)])
@@ -205,10 +253,11 @@ def test_in_a_reset_only_the_cards_page_is_there():
             ctx.set(getattr(dut, name).value, 9)
         for name, block in BLOCKS.items():
             register = next((r for r in block if r.access is not abi.Access.RO), None)
-            address = block.base if register is None else block.address(register.name)
             if register is not None:
-                assert await bus.write(ctx, address, 1) == OKAY
+                assert await bus.write(ctx, block.address(register.name), 1) == OKAY
+            address = block.address(SHOWN.get(name, "STATUS"))
             assert await bus.read(ctx, address) == (9 if name == "card" else 0, OKAY)
+        assert await bus.read(ctx, abi.POOL.address("LIMIT")) == (0, OKAY)
     simulate(dut, bench, background=[watch(dut, writes), collect(dut.refusal, refusals)])
     assert [name for name, *_ in writes] == ["card"]
     assert refusals == []
@@ -225,8 +274,9 @@ def test_responses_wait_and_stay():
         for signal in (bus.awvalid, bus.wvalid, bus.arvalid):
             ctx.set(signal, 1)
         ctx.set(bus.wstrb, 15)
-        ctx.set(bus.awaddr, abi.CARD.address("ID"))
-        await ctx.tick().repeat(5)
+        ctx.set(bus.awaddr, abi.POOL.address("STATUS"))
+        ctx.set(bus.araddr, abi.CARD.address("STATUS"))
+        await ctx.tick().repeat(12)
         for _ in range(5):
             ctx.set(dut.card.value, 0)
             assert ctx.get(bus.bvalid & bus.rvalid)

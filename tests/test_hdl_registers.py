@@ -12,7 +12,7 @@ from hdl_axi_lite import Manager
 from hdl_streams import config, simulate
 from pagering import abi
 from pagering.abi import Access
-from pagering_hdl.axi_lite import BLOCKS
+from pagering_hdl.address_decoder import BLOCKS
 from pagering_hdl.top import Top
 
 CARD = config(queues=2, pools=2, pages=16, region_pages=4, chunk_bytes=1024, in_flight=4)

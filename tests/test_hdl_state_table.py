@@ -43,6 +43,19 @@ def test_is_cleared_depth_cycles_after_a_reset_in_mid_life(depth, init):
     simulate(part, bench)
 
 
+def test_a_table_that_is_not_cleared_keeps_its_rows_and_loses_no_write():
+    dut = StateTable(8, depth=4, cleared=False)
+    part, clear = with_clear(dut)
+
+    async def bench(ctx):
+        for addr in range(4):
+            await write(ctx, dut, addr, addr + 7)
+        await pulse(ctx, clear)
+        await write(ctx, dut, 1, 99)
+        assert await rows(ctx, dut) == [7, 99, 9, 10]
+    simulate(part, bench)
+
+
 def test_writes_while_it_clears_are_lost():
     dut = StateTable(8, depth=4)
 

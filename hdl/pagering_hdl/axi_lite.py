@@ -1,116 +1,41 @@
-"""The register window: AXI4-Lite accesses, decoded by block; bad ones refused."""
+"""The register window: AXI4-Lite accesses, one after the other; bad ones refused."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
-from amaranth.lib import data, wiring
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from pagering import abi
-
+from .access_decoder import AccessDecoder
+from .address_decoder import blocks
 from .axi import AxiLite, Response
 from .layouts import Fault
 from .page_table import Refusal
+from .register_memory import WORDS, RegisterMemory
 from .register_port import RegisterPort
-from .streams import StreamBuffer
 
-__all__ = ["AddressDecoder", "DecodedWrite", "RegisterWindow", "TakenWrite", "blocks"]
-
-BLOCKS = {"card": abi.CARD, "region": abi.REGION, "pool": abi.POOL, "queue": abi.QUEUE,
-          "user": abi.USER, "steer": abi.STEER, "stats": abi.STATS}
-
-
-def blocks(config):
-    """Return the blocks that a card has, by name."""
-    return {name: block for name, block in BLOCKS.items() if name != "steer" or config.steering}
-
-
-class AddressDecoder(wiring.Component):
-    """Finds the block, copy and offset of an address. Without a clock.
-
-    Members
-    -------
-    address : :py:`In(20)`
-    card, region, pool, queue, user, steer, stats : :py:`Out(1)`
-        The block, if there is that copy of it.
-    index : :py:`Out(8)`, offset : :py:`Out(12)`
-        Which copy of the block, and where in it.
-    readable, writable : :py:`Out(1)`
-        There is a register, and it may be read or written.
-    """
-
-    def __init__(self, config):
-        self.blocks = blocks(config)
-        self.counts = {"": 1, "regions": config.regions, "pools": config.pools,
-                       "queues": config.queues}
-        super().__init__({
-            "address": In(abi.WINDOW_ADDRESS_BITS), **{name: Out(1) for name in BLOCKS},
-            "index": Out(8), "offset": Out(12), "readable": Out(1), "writable": Out(1),
-        })
-
-    def elaborate(self, platform):
-        m = Module()
-        page, offset = self.address[12:], self.address[:12]
-        with m.If((page == 0) & (offset[10:] == abi.REGION.base >> 10)):
-            m.d.comb += [self.region.eq(1), self.index.eq(offset[2:10]), self.offset.eq(offset[:2])]
-        with m.Elif(page == 0):
-            m.d.comb += [self.card.eq(1), self.offset.eq(offset)]
-        with m.Elif(page == abi.POOL.base >> 12):
-            m.d.comb += [self.pool.eq(1), self.index.eq(offset[6:]), self.offset.eq(offset[:6])]
-        with m.Elif(page == abi.STEER.base >> 12):
-            m.d.comb += [self.steer.eq(1), self.offset.eq(offset)]
-        with m.Elif(page == abi.STATS.base >> 12):
-            m.d.comb += [self.stats.eq(1), self.offset.eq(offset)]
-        with m.Else():
-            m.d.comb += [self.queue.eq(~page[0]), self.user.eq(page[0]),
-                         self.index.eq(page[1:] - 1), self.offset.eq(offset)]
-        for name, block in self.blocks.items():
-            with m.If(getattr(self, name) & (self.index < self.counts[block.count])):
-                self._permit(m, block)
-        with m.If(self.user & (self.offset >= abi.RETURN_WINDOW) & (self.offset[:2] == 0)
-                  & (self.index < self.counts["queues"])):
-            m.d.comb += self.writable.eq(1)
-        return m
-
-    def _permit(self, m, block):
-        with m.Switch(self.offset):
-            for register in block:
-                with m.Case(register.offset):
-                    m.d.comb += [self.readable.eq(1),
-                                 self.writable.eq(register.access is not abi.Access.RO)]
-
-
-class TakenWrite(data.Struct):
-    """A write as it came."""
-
-    address: unsigned(abi.WINDOW_ADDRESS_BITS)
-    data: unsigned(32)
-    whole: unsigned(1)
-    """Of all four bytes."""
-
-
-class DecodedWrite(data.Struct):
-    """A write that knows where it goes."""
-
-    blocks: unsigned(len(BLOCKS))
-    index: unsigned(8)
-    offset: unsigned(12)
-    data: unsigned(32)
-    good: unsigned(1)
-    """There is a register, and it may be written."""
+__all__ = ["RegisterWindow"]
 
 
 class RegisterWindow(wiring.Component):
-    """Answers AXI4-Lite: reads one at a time, writes one a cycle.
+    """Answers AXI4-Lite: writes one a cycle, reads in a few cycles, all in one order.
 
     An access to no register, a write to a read-only one and a write of less than a word are
     answered with SLVERR, change nothing and count as REGISTER_ACCESS.
+
+    What the host has set it reads from a memory here; what changes by itself, from its block.
 
     Members
     -------
     bus : :py:`In(AxiLite())`
     card, region, pool, queue, user, steer, stats : :py:`Out(RegisterPort())`
         Those that the card has.
+    refused : :py:`In(1)`
+        A block refuses what is written to it in this cycle.
     closed : :py:`In(1)`
         The card is being reset: reads give zero and writes are ignored, but in the card's page.
+    clear : :py:`In(1)`
+        Event: it is reset.
+    clearing : :py:`Out(1)`
+        The window is not ready after that yet; writes to the card's page wait.
     refusal : :py:`Out(Refusal)`
     """
 
@@ -119,88 +44,115 @@ class RegisterWindow(wiring.Component):
         self.blocks = blocks(config)
         super().__init__({
             "bus": In(AxiLite()), **{name: Out(RegisterPort()) for name in self.blocks},
-            "closed": In(1), "refusal": Out(Refusal),
+            "refused": In(1), "closed": In(1), "clear": In(1), "clearing": Out(1),
+            "refusal": Out(Refusal),
         })
 
     def elaborate(self, platform):
         m = Module()
-        bad_write, bad_read = self._write(m), self._read(m)
-        # A read and a write that are both bad in one cycle count as one.
-        m.d.comb += [self.refusal.valid.eq(bad_write | bad_read),
-                     self.refusal.fault.eq(Fault.REGISTER_ACCESS)]
+        m.submodules.decoder = decoder = AccessDecoder(self.config)
+        m.submodules.memory = memory = RegisterMemory(self.config)
+        self._take(m, decoder.accesses)
+        valid, request = decoder.requests.valid, decoder.requests.p
+        done = (self._write(m, valid & request.write, request, memory)
+                | self._read(m, valid & ~request.write, request, memory))
+        m.d.comb += [
+            decoder.requests.ready.eq(done),
+            memory.clear.eq(self.clear), self.clearing.eq(memory.sweeping),
+            self.refusal.valid.eq(done & ~request.good),
+            self.refusal.fault.eq(Fault.REGISTER_ACCESS),
+            memory.place.card.eq(request.to("card")), memory.place.pool.eq(request.to("pool")),
+            memory.place.index.eq(request.index), memory.place.word.eq(request.offset[2:]),
+            memory.asked.eq(memory.place),
+        ]
         return m
 
-    def _write(self, m):
-        """Take, decode, carry out: a cycle each, so a write a cycle."""
-        bus = self.bus
-        m.submodules.write_decoder = decoder = AddressDecoder(self.config)
-        m.submodules.taken = taken = StreamBuffer(TakenWrite)
-        m.submodules.decoded = decoded = StreamBuffer(DecodedWrite)
-        write, go, ready = decoded.o.p, Signal(), Signal()
+    def _reaches(self, request, name):
+        """Whether a request is for a block, and let through to it."""
+        return request.good & request.to(name) & (1 if name == "card" else ~self.closed)
+
+    def _recalls(self, request):
+        """Whether a request is for a register that the memory knows."""
+        return (self._reaches(request, "card") | self._reaches(request, "pool")
+                | self._reaches(request, "queue") & (request.offset < 4 * WORDS))
+
+    def _take(self, m, taken):
+        """Take a read, or else a write. A read waits until the one before has been answered."""
+        bus, reading = self.bus, Signal()
+        reads = bus.arvalid & ~reading
         m.d.comb += [
-            taken.i.valid.eq(bus.awvalid & bus.wvalid),
-            taken.i.p.address.eq(bus.awaddr), taken.i.p.data.eq(bus.wdata),
-            taken.i.p.whole.eq(bus.wstrb.all()),
-            bus.awready.eq(taken.i.valid & taken.i.ready), bus.wready.eq(bus.awready),
-            decoder.address.eq(taken.o.p.address),
-            decoded.i.valid.eq(taken.o.valid), taken.o.ready.eq(decoded.i.ready),
-            decoded.i.p.good.eq(decoder.writable & taken.o.p.whole),
-            decoded.i.p.blocks.eq(Cat(getattr(decoder, name) for name in self.blocks)),
-            decoded.i.p.index.eq(decoder.index), decoded.i.p.offset.eq(decoder.offset),
-            decoded.i.p.data.eq(taken.o.p.data), decoded.o.ready.eq(go),
-            ready.eq(1), go.eq(decoded.o.valid & (~bus.bvalid | bus.bready)
-                               & (ready | ~write.good)),
+            taken.valid.eq(reads | (bus.awvalid & bus.wvalid)), taken.p.write.eq(~reads),
+            taken.p.address.eq(Mux(reads, bus.araddr, bus.awaddr)),
+            taken.p.data.eq(bus.wdata), taken.p.whole.eq(bus.wstrb.all()),
+            bus.arready.eq(reads & taken.ready),
+            bus.awready.eq(bus.awvalid & bus.wvalid & ~reads & taken.ready),
+            bus.wready.eq(bus.awready),
         ]
-        due = decoded.o.valid & write.good & (~bus.bvalid | bus.bready)
-        for number, name in enumerate(self.blocks):
-            port, open_now = getattr(self, name), ~self.closed if name != "card" else 1
+        with m.If(bus.rvalid & bus.rready):
+            m.d.sync += reading.eq(0)
+        with m.If(bus.arready):
+            m.d.sync += reading.eq(1)
+
+    def _write(self, m, writes, request, memory):
+        """Carry a write out; return whether it is done."""
+        bus, ready, done = self.bus, Signal(), Signal()
+        due = (writes & (~bus.bvalid | bus.bready) & ~(self.clearing & request.to("card")))
+        m.d.comb += [
+            ready.eq(1), done.eq(due & ready), memory.data.eq(request.data),
+            memory.write.eq(done & self._recalls(request) & ~self.refused),
+        ]
+        for name in self.blocks:
+            port = getattr(self, name)
             m.d.comb += [
-                port.write.eq(due & write.blocks[number] & open_now),
-                port.write_index.eq(write.index), port.write_offset.eq(write.offset),
-                port.data.eq(write.data),
+                port.write.eq(due & self._reaches(request, name)),
+                port.write_index.eq(request.index), port.write_offset.eq(request.offset),
+                port.data.eq(request.data),
             ]
             with m.If(port.write):
                 m.d.comb += ready.eq(port.ready)
         with m.If(bus.bready):
             m.d.sync += bus.bvalid.eq(0)
-        with m.If(go):
+        with m.If(done):
             m.d.sync += [bus.bvalid.eq(1),
-                         bus.bresp.eq(Mux(write.good, Response.OKAY, Response.SLVERR))]
-        return go & ~write.good
+                         bus.bresp.eq(Mux(request.good, Response.OKAY, Response.SLVERR))]
+        return done
 
-    def _read(self, m):
-        """Decode, look up, answer: a cycle each, if the block does not take longer.
+    def _read(self, m, reads, request, memory):
+        """Ask the memory, then the block, then answer; return whether that is now."""
+        recalled = Signal(32, reset_less=True)
+        waits, answers = Signal(), Signal()
+        with m.FSM(name="reader") as reader:
+            with m.State("Read memory"):
+                m.d.comb += memory.ask.eq(reads)
+                with m.If(memory.answered):
+                    m.d.sync += recalled.eq(Mux(self._recalls(request), memory.value, 0))
+                    m.next = "Ask block"
+            with m.State("Ask block"):
+                with m.If(~waits):
+                    m.next = "Answer"
+            with m.State("Answer"):
+                m.d.comb += answers.eq(1)
+                m.next = "Read memory"
+        found = recalled
+        for name in self.blocks:
+            port = getattr(self, name)
+            value = Signal(32, name=f"{name}_value", reset_less=True)
+            m.d.comb += [
+                port.read.eq(reader.ongoing("Ask block") & self._reaches(request, name)),
+                port.read_index.eq(request.index), port.read_offset.eq(request.offset),
+            ]
+            with m.If(port.read):
+                m.d.comb += waits.eq(~port.answered)
+            # Those that are not asked give zeros: to reset a register costs no logic.
+            m.d.sync += value.eq(Mux(port.read, port.value, 0))
+            found |= value
+        self._answer(m, answers, found, request.good)
+        return answers
 
-        Reads are rare; a long path would not be.
-        """
+    def _answer(self, m, answers, found, good):
         bus = self.bus
-        m.submodules.read_decoder = decoder = AddressDecoder(self.config)
-        address, step = Signal(abi.WINDOW_ADDRESS_BITS), Signal(3)
-        index, offset, readable = Signal(8), Signal(12), Signal()
-        chosen = Signal(len(self.blocks))
-        m.d.comb += [decoder.address.eq(address), bus.arready.eq(~step.any() & ~bus.rvalid)]
-        waits = Signal()
-        with m.If(~waits):
-            m.d.sync += step.eq(step << 1)
-        m.d.sync += [
-            index.eq(decoder.index), offset.eq(decoder.offset),
-            readable.eq(decoder.readable),
-            chosen.eq(Cat(getattr(decoder, name) for name in self.blocks)),
-        ]
         with m.If(bus.rready):
             m.d.sync += bus.rvalid.eq(0)
-        with m.If(bus.arvalid & bus.arready):
-            m.d.sync += [address.eq(bus.araddr), step.eq(1)]
-        found = Signal(32)
-        for number, name in enumerate(self.blocks):
-            port, value = getattr(self, name), Signal(32, name=f"{name}_value")
-            open_now = ~self.closed if name != "card" else 1
-            m.d.comb += [port.read_index.eq(index), port.read_offset.eq(offset)]
-            m.d.sync += value.eq(port.value)
-            with m.If(chosen[number] & readable & open_now):
-                m.d.comb += [port.read.eq(step[1]), found.eq(value),
-                             waits.eq(step[1] & ~port.answered)]
-        with m.If(step[2]):
-            m.d.sync += [bus.rvalid.eq(1), bus.rdata.eq(found), bus.rresp.eq(
-                Mux(readable, Response.OKAY, Response.SLVERR))]
-        return step[2] & ~readable
+        with m.If(answers):
+            m.d.sync += [bus.rvalid.eq(1), bus.rdata.eq(found),
+                         bus.rresp.eq(Mux(good, Response.OKAY, Response.SLVERR))]

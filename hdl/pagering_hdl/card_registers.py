@@ -1,4 +1,4 @@
-"""Page 0 of the card: identity, control, events."""
+"""Page 0 of the card: control, events, the clock."""
 
 from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
@@ -9,17 +9,18 @@ from pagering import abi
 from .clock import ClockOrder
 from .layouts import Fault, struct
 from .page_table import Refusal
-from .register_port import RegisterPort, masked, read_mux, storage, written
+from .register_port import RegisterPort, read_mux, settings, written
 
 __all__ = ["CardRegisters"]
 
 SETTINGS = {"control": "CONTROL", "steering": "STEERING", "limits": "FRAME_LIMITS",
             "flush_timer": "FLUSH_TIMER", "region_high": "REGION_HIGH", "pause": "PAUSE",
             "pause_levels": "PAUSE_FIFO", "mirror_timer": "MIRROR_TIMER"}
+CLOCK_VALUE = ("CLOCK_VALUE_LOW", "CLOCK_VALUE_HIGH")
 
 
 class CardRegisters(wiring.Component):
-    """The card-wide registers.
+    """The card-wide registers. What the host set there it reads elsewhere.
 
     Members
     -------
@@ -53,12 +54,13 @@ class CardRegisters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        port, values = self.port, storage(abi.CARD)
-        bad_mode, orders = Signal(), self.clock_orders
+        port, bad_mode, orders = self.port, Signal(), self.clock_orders
+        values = settings(m, port, abi.CARD,
+                          (*SETTINGS.values(), "EVENT_ENABLE", *CLOCK_VALUE), bad_mode)
         m.d.comb += [
             orders.valid.eq(written(port, abi.CARD, "CLOCK_COMMAND")),
             orders.p.command.eq(port.data),
-            orders.p.value.eq(Cat(values["CLOCK_VALUE_LOW"], values["CLOCK_VALUE_HIGH"])),
+            orders.p.value.eq(Cat(values[name] for name in CLOCK_VALUE)),
             port.ready.eq(~orders.valid | orders.ready),
             bad_mode.eq(written(port, abi.CARD, "STEERING")
                         & ((port.data & abi.CARD["STEERING"]["mode"].mask)
@@ -67,50 +69,31 @@ class CardRegisters(wiring.Component):
             self.refusal.valid.eq(bad_mode), self.refusal.fault.eq(Fault.REGISTER_VALUE),
             self.reset.eq(written(port, abi.CARD, "RESET") & port.data[0]),
         ]
-        for name, value in values.items():
-            with m.If(written(port, abi.CARD, name) & ~bad_mode):
-                m.d.sync += value.eq(masked(abi.CARD[name], port.data))
         m.d.comb += [getattr(self, name).eq(values[register])
                      for name, register in SETTINGS.items()]
-        events = Signal(struct(abi.CARD["EVENTS"]))
-        clear = Signal(32)
-        with m.If(written(port, abi.CARD, "EVENTS")):
-            m.d.comb += clear.eq(port.data)
-        happened = Signal(32)
-        m.d.comb += [
-            happened.eq(Cat(self.low_water_event, self.fault_event, self.error_event)),
-            self.irq.eq((events.as_value() & values["EVENT_ENABLE"]).any()),
-        ]
-        m.d.sync += events.eq(events.as_value() & ~clear | happened)
-        read_mux(m, port, abi.CARD, {**values, **self._constants(),
-                                     "EVENTS": events.as_value(), **self._state()})
+        events = self._note_events(m)
+        m.d.comb += self.irq.eq((events.as_value() & values["EVENT_ENABLE"]).any())
+        self._show(m, events)
         return m
 
-    def _constants(self):
-        """What the card is, as it was elaborated."""
-        config, card = self.config, abi.CARD
-        return {
-            "ID": card["ID"].reset, "VERSION": card["VERSION"].reset,
-            "CAP_COUNTS": card["CAP_COUNTS"].pack(
-                queues=config.queues, pools=config.pools, regions=config.regions),
-            "CAP_SIZES": card["CAP_SIZES"].pack(
-                page_log2=config.page_log2, chunk_log2=config.chunk_log2,
-                region_pages_log2=config.region_pages_log2, bus_log2=config.bus_log2),
-            "CAP_LIMITS": card["CAP_LIMITS"].pack(
-                frame_bytes=config.max_frame, burst_bytes=config.burst_bytes),
-            "CAP_FEATURES": card["CAP_FEATURES"].pack(
-                header_split=config.header_split, pull_returns=config.pull_returns,
-                pool_watch=config.pool_watch, parser=config.parser, steering=config.steering,
-                statistics=config.statistics),
-            "CAP_CLOCK": card["CAP_CLOCK"].pack(khz=config.clock_khz),
-        }
+    def _note_events(self, m):
+        """Keep what has happened until the host clears it."""
+        events = Signal(struct(abi.CARD["EVENTS"]))
+        happened, clear = Signal.like(events), Signal.like(events)
+        m.d.comb += [happened.low_water.eq(self.low_water_event),
+                     happened.fault.eq(self.fault_event),
+                     happened.write_error.eq(self.error_event)]
+        with m.If(written(self.port, abi.CARD, "EVENTS")):
+            m.d.comb += clear.eq(self.port.data)
+        m.d.sync += events.eq(events.as_value() & ~clear.as_value() | happened.as_value())
+        return events
 
-    def _state(self):
-        """What changes by itself."""
+    def _show(self, m, events):
+        """Answer what changes by itself."""
         low = Cat(self.low_water, Const(0, abi.POOLS_MAX))
-        return {
-            "STATUS": Cat(self.resetting, self.quiet), "LOW_WATER_0": low[:32],
-            "LOW_WATER_1": low[32:64],
+        read_mux(m, self.port, abi.CARD, {
+            "STATUS": Cat(self.resetting, self.quiet), "EVENTS": events.as_value(),
+            "LOW_WATER_0": low[:32], "LOW_WATER_1": low[32:64],
             "CLOCK_LOW": self.captured[:32], "CLOCK_HIGH": self.captured[32:],
             "PAUSE_STATUS": self.pause_status.as_value(), "FIFO_PEAK": self.fifo_peak,
-        }
+        })

@@ -30,9 +30,9 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from .address_decoder import blocks
 from .admission import Admission
 from .axi import AxiRead, AxiStream, AxiWrite
-from .axi_lite import blocks
 from .burst_merger import BurstMerger
 from .burst_splitter import BurstSplitter
 from .card_registers import CardRegisters
@@ -61,7 +61,7 @@ from .placer import Placer
 from .plain_dissector import PlainDissector
 from .pool_monitor import PoolMonitor
 from .pool_registers import PoolRegisters, RegionRegisters
-from .queue_registers import QueueRegisters, UserRegisters
+from .queue_registers import QueueRegisters
 from .recycle_ring import RecycleRing
 from .region_loader import RegionLoader
 from .region_table import RegionTable
@@ -77,6 +77,7 @@ from .statistics import Statistics
 from .steer_registers import SteerRegisters
 from .steering import Steering
 from .streams import StreamBuffer, StreamQueue
+from .user_registers import UserRegisters
 
 __all__ = ["Engine"]
 
@@ -93,8 +94,8 @@ class Engine(wiring.Component):
     read_bus : :py:`Out(AxiRead(bits))`
     card, region, pool, queue, user, steer, stats : :py:`In(RegisterPort())`
         Those that the card has.
-    access_refusal : :py:`In(Refusal)`
-        From the register window.
+    access_refusal : :py:`In(Refusal)`, refused : :py:`Out(1)`
+        From the register window, and to it: what it writes in this cycle is refused.
     irq : :py:`Out(queues + 1)`
         A bit for each queue; the last one for events.
     pause : :py:`Out(1)`
@@ -115,7 +116,7 @@ class Engine(wiring.Component):
             "frames": In(AxiStream(config.bus_bits)), "bus": Out(AxiWrite(config.bus_bits)),
             "read_bus": Out(AxiRead(config.bus_bits)),
             **{name: In(RegisterPort()) for name in blocks(config)},
-            "access_refusal": In(Refusal),
+            "access_refusal": In(Refusal), "refused": Out(1),
             "irq": Out(config.queues + 1), "pause": Out(1),
             "closed": In(1), "clearing": In(1), "reset": Out(1), "idle": Out(1),
         })
@@ -374,7 +375,6 @@ class Engine(wiring.Component):
                 (monitor.outstanding, pages.outstanding[1]),
                 (queue.granted, admission.queue_granted),
                 (queue.recycled, pages.queue_recycled[1]),
-                (queue.produced, self._interrupts.produced),
                 (self._lines.shape, queue.shape), (self._lines.base, queue.base),
                 (self._interrupts.moderation, queue.moderation),
                 (regions.slot, self._regions.row),
@@ -384,7 +384,7 @@ class Engine(wiring.Component):
             m.d.comb += [
                 switch.set.eq(bank.set), switch.index.eq(bank.set_index),
                 switch.enable.eq(bank.enable), bank.refused.eq(switch.refused),
-                bank.enabled.eq(switch.enabled), bank.drained.eq(switch.drained),
+                bank.drained.eq(switch.drained),
             ]
         starts = queue.set & queue.enable & ~queue.refused
         already = lifecycle.queues.enabled.bit_select(queue.set_index, 1)
@@ -395,6 +395,7 @@ class Engine(wiring.Component):
             self._interrupts.restart_index.eq(queue.set_index),
             self._interrupts.force.eq(queue.force),
             self._interrupts.force_index.eq(queue.set_index),
+            queue.view.eq(self._interrupts.view),
             queue.armed.eq(self._interrupts.armed), queue.fired.eq(self._interrupts.fired),
             pool.low.eq(monitor.low), monitor.runs.eq(admission.pool_runs),
             regions.high.eq(card.region_high.address), regions.valid.eq(self._regions.valid),
@@ -429,6 +430,7 @@ class Engine(wiring.Component):
         for source in sources:
             with m.If(source.refusal.valid):
                 m.d.comb += registers.eq(source.refusal)
+        m.d.comb += self.refused.eq(registers.valid)
         if self.config.pull_returns:
             m.d.comb += self._return_rings.refuses.eq(registers.valid)
         recycled, arrivals = pages.recycled, self._steering.arrivals

@@ -18,7 +18,7 @@ from .layouts import Index, Kind, RingIndex, Visible
 from .moderation import Moderation, ModerationRule, Units
 from .state_table import Lookup, StateTable
 
-__all__ = ["Arm", "Interrupts"]
+__all__ = ["Arm", "Interrupts", "QueueView"]
 
 ROUND_MIN = 8
 """A queue is judged again only when its last verdict has been acted upon."""
@@ -30,6 +30,13 @@ class Arm(data.Struct):
     valid: unsigned(1)
     queue: Index
     index: RingIndex
+
+
+class QueueView(data.Struct):
+    """A queue, and the index up to which its completions are visible."""
+
+    queue: Index
+    produced: RingIndex
 
 
 class Interrupts(wiring.Component):
@@ -44,8 +51,8 @@ class Interrupts(wiring.Component):
     force : :py:`In(1)`, force_index : :py:`In(Index)`
         Event: the host wants an interrupt now, or as soon as it is armed.
     moderation : :py:`Out(Lookup(Index, Moderation))`
-    produced : :py:`In(Lookup(Index, RingIndex))`
-        Index up to which a queue's completions are visible.
+    view : :py:`Out(QueueView)`
+        One queue after the other, as it is just now.
     armed, fired : :py:`Out(queues)`
         A bit for each queue. ``fired`` stays until the queue is armed again.
     """
@@ -53,7 +60,7 @@ class Interrupts(wiring.Component):
     def __init__(self, queues):
         self.queues = queues
         super().__init__({
-            "visible": In(Visible), "arm": In(Arm), "produced": In(Lookup(Index, RingIndex)),
+            "visible": In(Visible), "arm": In(Arm), "view": Out(QueueView),
             "restart": In(1), "restart_index": In(Index),
             "force": In(1), "force_index": In(Index),
             "moderation": Out(Lookup(Index, Moderation)),
@@ -62,9 +69,9 @@ class Interrupts(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # The mark of a start comes behind frames, but the host may arm at once: until the mark is
-        # here, nothing of the queue's ring is visible, whatever the table says of its past.
-        self.fresh = Signal(self.queues)
+        # A queue has nothing in its ring from its start to its first completion, whatever the table
+        # says of its past.
+        self.fresh = Signal(self.queues, init=-1)
         self.waits, self.forced = Signal(self.queues), Signal(self.queues)
         # The host has armed since the queue was last looked at: a verdict under way is of before.
         self.changed = Signal(self.queues)
@@ -73,7 +80,7 @@ class Interrupts(wiring.Component):
         with m.If(cycles == abi.MODERATION_CYCLES - 1):
             m.d.sync += now.eq(now + 1)
         m.submodules.rule = rule = ModerationRule()
-        m.submodules.since = since = StateTable(Units, depth=self.queues)
+        m.submodules.since = since = StateTable(Units, depth=self.queues, cleared=False)
         m.d.comb += [rule.now.eq(now), since.write.addr.eq(rule.verdict.queue),
                      since.write.data.eq(now)]
         self._walk(m, rule.candidate, since)
@@ -83,29 +90,28 @@ class Interrupts(wiring.Component):
 
     def _walk(self, m, candidate, since):
         """Look at the queues in turn."""
-        m.submodules.produced_table = produced = StateTable(RingIndex, depth=self.queues, reads=2)
-        m.submodules.targets = targets = StateTable(RingIndex, depth=self.queues)
+        m.submodules.produced_table = produced = StateTable(RingIndex, depth=self.queues,
+                                                            cleared=False)
+        m.submodules.targets = targets = StateTable(RingIndex, depth=self.queues, cleared=False)
         visible, arm, queue = self.visible, self.arm, Signal(Index)
-        starts = visible.valid & (visible.kind == Kind.START_QUEUE)
         moves = visible.valid & (visible.kind == Kind.SEGMENT)
+        seen = Signal(RingIndex, reset_less=True)
         m.d.comb += [
-            produced.write.en.eq(starts | moves), produced.write.addr.eq(visible.index),
-            produced.write.data.eq(Mux(starts, 0, visible.produced)),
+            produced.write.en.eq(moves), produced.write.addr.eq(visible.index),
+            produced.write.data.eq(visible.produced), candidate.produced.eq(seen),
             targets.write.en.eq(arm.valid), targets.write.addr.eq(arm.queue),
             targets.write.data.eq(arm.index),
             self.moderation.addr.eq(queue), since.read[0].addr.eq(queue),
             produced.read[0].addr.eq(queue), targets.read[0].addr.eq(queue),
-            produced.read[1].addr.eq(self.produced.addr),
-            self.produced.data.eq(Mux(self.fresh.bit_select(self.produced.addr, 1), 0,
-                                      produced.read[1].data)),
+            self.view.queue.eq(candidate.queue), self.view.produced.eq(candidate.produced),
         ]
-        with m.If(starts):
+        with m.If(moves):
             m.d.sync += self.fresh.bit_select(visible.index, 1).eq(0)
         last = max(ROUND_MIN, self.queues) - 1
         m.d.sync += [
             queue.eq(Mux(queue == last, 0, queue + 1)),
             candidate.valid.eq(queue < self.queues), candidate.queue.eq(queue),
-            candidate.produced.eq(Mux(self.fresh.bit_select(queue, 1), 0, produced.read[0].data)),
+            seen.eq(Mux(self.fresh.bit_select(queue, 1), 0, produced.read[0].data)),
             candidate.armed.eq(targets.read[0].data), candidate.since.eq(since.read[0].data),
             candidate.waits.eq(self.waits.bit_select(queue, 1)),
             candidate.limits.eq(self.moderation.data),

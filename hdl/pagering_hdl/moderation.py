@@ -66,7 +66,7 @@ class ModerationRule(wiring.Component):
         limits = subtracted.limits
         # Up to a whole ring ahead; an index that the host invents is behind.
         pending = Signal()
-        m.d.comb += pending.eq((ahead != 0) & (ahead <= 1 << (RingIndex.width - 1)))
+        m.d.comb += pending.eq((ahead != 0) & ~(ahead[-1] & ahead[:-1].any()))
         enough = (limits.completions != 0) & (ahead >= limits.completions)
         late = (limits.time != 0) & subtracted.waits & (elapsed >= limits.time)
         unlimited = limits.as_value() == 0

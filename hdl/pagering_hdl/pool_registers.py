@@ -1,6 +1,6 @@
 """The registers of pools and of the region table."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -14,7 +14,8 @@ from .page_table import Refusal
 from .region_loader import LoaderCommand
 from .region_table import Region
 from .register_port import RegisterPort, answer_late, masked, read_mux, written
-from .state_table import Lookup, StateTable
+from .setting_tables import SettingTables
+from .state_table import Lookup
 
 __all__ = ["PoolRegisters", "RegionRegisters"]
 
@@ -28,11 +29,11 @@ class PoolRegisters(wiring.Component):
     -------
     port : :py:`In(RegisterPort())`
     set, enable : :py:`Out(1)`, set_index : :py:`Out(Index)`, refused : :py:`In(1)`,
-    enabled, drained : :py:`In(pools)`
+    drained : :py:`In(pools)`
         To and from the switchboard.
     lifo : :py:`Out(pools)`, low : :py:`In(pools)`
     limit : :py:`In(Lookup(Index, Count))`, thresholds : :py:`In(Lookup(Index, ...))`
-        What the host set.
+        What the host set, two cycles late.
     counts, granted, outstanding, peak : :py:`Out(Lookup(Index, ...))`
     oldest : :py:`Out(Lookup(Index, OldestPage))`
         One cycle late.
@@ -48,7 +49,7 @@ class PoolRegisters(wiring.Component):
         super().__init__({
             "port": In(RegisterPort()),
             "set": Out(1), "set_index": Out(Index), "enable": Out(1), "refused": In(1),
-            "enabled": In(pools), "drained": In(pools), "lifo": Out(pools), "low": In(pools),
+            "drained": In(pools), "lifo": Out(pools), "low": In(pools),
             "limit": In(Lookup(Index, Count)), "thresholds": In(Lookup(Index, LOW_WATER)),
             "counts": Out(Lookup(Index, PoolCounts)), "granted": Out(Lookup(Index, Count)),
             "outstanding": Out(Lookup(Index, Count)), "peak": Out(Lookup(Index, Count)),
@@ -59,16 +60,14 @@ class PoolRegisters(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         port, pools = self.port, self.config.pools
-        m.submodules.limits = limits = StateTable(Count, depth=pools, reads=2,
-                                                  init=abi.POOL["LIMIT"].reset)
-        m.submodules.low_water = low_water = StateTable(LOW_WATER, depth=pools, reads=2)
-        wiring.connect(m, wiring.flipped(self.limit), limits.read[0])
-        wiring.connect(m, wiring.flipped(self.thresholds), low_water.read[0])
-        for name, table in (("LIMIT", limits), ("LOW_WATER", low_water)):
+        m.submodules.tables = tables = SettingTables(abi.POOL, {"LIMIT": 1, "LOW_WATER": 1},
+                                                     depth=pools)
+        m.d.comb += [tables.index.eq(port.write_index), tables.data.eq(port.data)]
+        for name, asker in (("LIMIT", self.limit), ("LOW_WATER", self.thresholds)):
+            lookup = getattr(tables, name)[0]
             m.d.comb += [
-                table.read[1].addr.eq(port.read_index), table.write.addr.eq(port.write_index),
-                table.write.en.eq(written(port, abi.POOL, name)),
-                table.write.data.eq(masked(abi.POOL[name], port.data)),
+                getattr(tables, f"write_{name}").eq(written(port, abi.POOL, name)),
+                lookup.addr.eq(asker.addr), Value.cast(asker.data).eq(lookup.data),
             ]
         retires = written(port, abi.POOL, "RETIRE") & port.data[0]
         mirrors, high = Signal(), Signal()
@@ -86,8 +85,7 @@ class PoolRegisters(wiring.Component):
         ]
         with m.If(self.set & ~self.refused):
             m.d.sync += self.lifo.bit_select(port.write_index, 1).eq(port.data[1])
-        m.submodules.mirrors = addresses = BlockTable(MirrorSettings, depth=2 * pools, reads=2,
-                                                      index=7)
+        m.submodules.mirrors = addresses = BlockTable(MirrorSettings, depth=2 * pools, index=7)
         wiring.connect(m, wiring.flipped(self.mirror), addresses.read[0])
         m.d.comb += [
             high.eq(written(port, abi.POOL, "MIRROR_HIGH")),
@@ -96,28 +94,27 @@ class PoolRegisters(wiring.Component):
             addresses.write.addr.eq(Cat(high, port.write_index)),
             addresses.write.data.word.eq(Mux(high, port.data, masked(abi.POOL["MIRROR_LOW"],
                                                                      port.data))),
-            addresses.read[1].addr.eq(Cat(port.read_offset == abi.POOL["MIRROR_HIGH"].offset,
-                                          port.read_index)),
         ]
-        index = port.read_index
-        free, oldest, address = Signal(Count), Signal(OldestPage), Signal(32)
+        self._show(m)
+        return m
+
+    def _show(self, m):
+        """Answer what changes by itself."""
+        port, index = self.port, self.port.read_index
+        free, oldest = Signal(Count), Signal(OldestPage)
         # Straight from block RAM: no time for more.
-        m.d.sync += [oldest.eq(self.oldest.data), address.eq(addresses.read[1].data)]
+        m.d.sync += [oldest.eq(self.oldest.data),
+                     free.eq(self.counts.data.pushed - self.granted.data)]
         answer_late(m, port, 2)
         m.d.comb += [
             lookup.addr.eq(index)
             for lookup in (self.counts, self.granted, self.outstanding, self.peak, self.oldest)]
-        m.d.comb += free.eq(self.counts.data.pushed - self.granted.data)
         read_mux(m, port, abi.POOL, {
-            "CONTROL": Cat(self.enabled.bit_select(index, 1), self.lifo.bit_select(index, 1)),
             "STATUS": Cat(self.drained.bit_select(index, 1), self.low.bit_select(index, 1)),
-            "LIMIT": limits.read[1].data, "LOW_WATER": low_water.read[1].data,
             "REGISTERED": self.counts.data.registered, "FREE": free,
             "OUTSTANDING": self.outstanding.data, "PEAK": self.peak.data,
-            "MIRROR_LOW": address, "MIRROR_HIGH": address,
             "OLDEST": Cat(oldest.page, oldest.queue, oldest.valid), "OLDEST_AGE": oldest.age,
         })
-        return m
 
 
 class RegionRegisters(wiring.Component):

@@ -6,11 +6,13 @@ from amaranth.lib.wiring import In, Out
 
 from pagering import abi
 
-__all__ = ["RegisterPort", "answer_late", "masked", "read_mux", "storage", "written"]
+__all__ = ["RegisterPort", "answer_late", "masked", "read_mux", "settings", "written"]
 
 
 class RegisterPort(wiring.Signature):
     """One access to one block, as the decoder drives it.
+
+    The decoder lets nothing through but registers of the contract: there are no other offsets.
 
     Members: ``write`` with ``write_index``, ``write_offset`` and ``data``, held until ``ready``;
     ``read_index`` and ``read_offset``, answered by ``value`` in the same cycle. A block that needs
@@ -26,11 +28,16 @@ class RegisterPort(wiring.Signature):
         })
 
 
-def answer_late(m: Module, port, cycles: int) -> None:
-    """Let every read of a block wait until values that are so many cycles late are there."""
+def _word(block: abi.Block, offset):
+    """Return as much of an offset as tells the registers of a block apart."""
+    return offset[2:max(register.offset for register in block).bit_length()]
+
+
+def answer_late(m: Module, port, cycles: int, now=1) -> None:
+    """Let every read of a block wait for values that are so many cycles late, and until ``now``."""
     waited = Signal(cycles)
     m.d.sync += waited.eq(Mux(port.answered, 0, Cat(port.read, waited)))
-    m.d.comb += port.answered.eq(waited[-1])
+    m.d.comb += port.answered.eq(waited[-1] & now)
 
 
 def masked(register: abi.Register, value):
@@ -40,18 +47,23 @@ def masked(register: abi.Register, value):
 
 def read_mux(m: Module, port, block: abi.Block, values: dict) -> None:
     """Answer reads of ``block`` with ``values``, by register name; the others read zero."""
-    with m.Switch(port.read_offset):
+    with m.Switch(_word(block, port.read_offset)):
         for name, value in values.items():
-            with m.Case(block[name].offset):
+            with m.Case(block[name].offset >> 2):
                 m.d.comb += port.value.eq(value)
 
 
 def written(port, block: abi.Block, name: str):
     """Whether register ``name`` is being written."""
-    return port.write & (port.write_offset == block[name].offset)
+    return port.write & (_word(block, port.write_offset) == block[name].offset >> 2)
 
 
-def storage(block: abi.Block) -> dict:
-    """Make a signal for each register of ``block`` that the host can set."""
-    return {r.name: Signal(32, name=r.name.lower(), init=r.reset)
-            for r in block if r.access is abi.Access.RW}
+def settings(m: Module, port, block: abi.Block, names, refused) -> dict:
+    """Keep what the host writes to registers of a block that there is once; return it by name."""
+    kept = {}
+    for name in names:
+        register = block[name]
+        kept[name] = Signal(32, name=name.lower(), init=register.reset)
+        with m.If(written(port, block, name) & ~refused):
+            m.d.sync += kept[name].eq(masked(register, port.data))
+    return kept

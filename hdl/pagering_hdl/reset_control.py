@@ -22,6 +22,8 @@ class ResetControl(wiring.Component):
     request : :py:`In(1)`
     idle : :py:`In(1)`
         No write is under way, and none will come while the gate is closed.
+    busy : :py:`In(1)`
+        Something that is not reset with the rest is being cleared, for longer maybe.
     resetting : :py:`Out(1)`
         From the request until the card can be used.
     clear : :py:`Out(1)`
@@ -32,6 +34,7 @@ class ResetControl(wiring.Component):
 
     request: In(1)
     idle: In(1)
+    busy: In(1)
     resetting: Out(1)
     clear: Out(1)
     clearing: Out(1)
@@ -59,7 +62,8 @@ class ResetControl(wiring.Component):
                 m.d.sync += row.eq(0)
                 m.next = "Clear tables"
             with m.State("Clear tables"):
-                m.d.sync += row.eq(row + 1)
-                with m.If(row == self.rows):
+                with m.If(row != self.rows):
+                    m.d.sync += row.eq(row + 1)
+                with m.Elif(~self.busy):
                     m.next = "Run"
         return m

@@ -32,6 +32,9 @@ class StateTable(wiring.Component):
         Read ports. Each costs a copy of the memory.
     init
         Value of each row after reset.
+    cleared : :class:`bool`
+        Whether rows are cleared after reset. It costs logic on each bit: not for rows that are
+        written before they count.
     index : :ref:`shape-like <lang-shapelike>`
         Shape of the address: that of a queue or pool. Addresses past the last row are not checked.
 
@@ -43,10 +46,11 @@ class StateTable(wiring.Component):
         ``en``, ``addr``, ``data``.
     """
 
-    def __init__(self, shape, *, depth, reads=1, init=0, index=6):
+    def __init__(self, shape, *, depth, reads=1, init=0, cleared=True, index=6):
         self.shape = shape
         self.depth = max(2, depth)
         self.init = init
+        self.cleared = cleared
         super().__init__({
             "read": In(Lookup(index, shape)).array(reads),
             "write": In(wiring.Signature({"en": Out(1), "addr": Out(index), "data": Out(shape)})),
@@ -62,11 +66,14 @@ class StateTable(wiring.Component):
         for port in self.read:
             side = rows.read_port(domain="comb")
             m.d.comb += [side.addr.eq(port.addr), Value.cast(port.data).eq(side.data)]
+        into, sweeping = rows.write_port(), self.sweeping
+        if not self.cleared:
+            m.d.comb += [into.en.eq(self.write.en), into.addr.eq(self.write.addr),
+                         into.data.eq(Value.cast(self.write.data))]
+            return m
         sweep = Signal(range(self.depth + 1))
-        sweeping = self.sweeping
         m.d.comb += sweeping.eq(sweep != self.depth)
         m.d.sync += sweep.eq(sweep + sweeping)
-        into = rows.write_port()
         m.d.comb += [
             into.en.eq(sweeping | self.write.en),
             into.addr.eq(Mux(sweeping, sweep, self.write.addr)),

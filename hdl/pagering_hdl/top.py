@@ -4,8 +4,9 @@ from amaranth.hdl import Elaboratable, Module, ResetInserter, Shape, Signal, Val
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Flow
 
+from .address_decoder import blocks
 from .axi import AxiLite, AxiRead, AxiStream, AxiWrite
-from .axi_lite import RegisterWindow, blocks
+from .axi_lite import RegisterWindow
 from .engine import Engine
 from .flow_rules import RULE_ROWS
 from .reset_control import ResetControl
@@ -67,7 +68,9 @@ class Top(Elaboratable):
         m.d.comb += [
             engine.closed.eq(reset.resetting), window.closed.eq(reset.resetting),
             engine.clearing.eq(reset.clearing), reset.request.eq(engine.reset),
-            reset.idle.eq(engine.idle), engine.access_refusal.eq(window.refusal),
+            reset.idle.eq(engine.idle), reset.busy.eq(window.clearing),
+            window.clear.eq(reset.clear), window.refused.eq(engine.refused),
+            engine.access_refusal.eq(window.refusal),
             self.ports["irq"].eq(engine.irq), self.ports["pause_req"].eq(engine.pause),
         ]
         return m

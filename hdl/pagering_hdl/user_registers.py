@@ -1,0 +1,84 @@
+"""The registers of the queues that an untrusted process may map."""
+
+from amaranth.hdl import Cat, Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from pagering import abi
+
+from .counter_registers import CounterReader
+from .interrupts import Arm
+from .layouts import Index, Return, RingIndex
+from .register_port import RegisterPort, written
+from .return_rings import Doorbell
+from .state_table import Lookup, StateTable
+from .statistics import CounterLookup
+
+__all__ = ["UserRegisters"]
+
+
+class UserRegisters(wiring.Component):
+    """The page of each queue that an untrusted process may map.
+
+    Members
+    -------
+    port : :py:`In(RegisterPort())`
+    restart : :py:`In(1)`, restart_index : :py:`In(Index)`
+        Event: a queue is enabled; nothing of its ring has been consumed.
+    consumed : :py:`In(Lookup(Index, RingIndex))`
+    arm : :py:`Out(Arm)`
+    returns : :py:`Out(stream.Signature(Return))`
+    doorbells : :py:`Out(stream.Signature(Doorbell))`
+    counters : :py:`Out(CounterLookup(config))`
+    """
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "port": In(RegisterPort()), "restart": In(1), "restart_index": In(Index),
+            "consumed": In(Lookup(Index, RingIndex)), "arm": Out(Arm),
+            "returns": Out(stream.Signature(Return)),
+            "doorbells": Out(stream.Signature(Doorbell)),
+            "counters": Out(CounterLookup(config)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        port = self.port
+        m.submodules.consumed_table = consumed = StateTable(RingIndex, depth=self.config.queues,
+                                                          cleared=False)
+        wiring.connect(m, wiring.flipped(self.consumed), consumed.read[0])
+        in_window = port.write_offset[abi.RETURN_WINDOW.bit_length() - 1]
+        arms, rings, consumes = (written(port, abi.USER, name) & ~in_window
+                                 for name in ("ARM", "RETURN_PRODUCED", "CONSUMED"))
+        m.d.comb += [
+            port.ready.eq((~in_window | self.returns.ready) & (~rings | self.doorbells.ready)),
+            self.doorbells.valid.eq(rings), self.doorbells.p.queue.eq(port.write_index),
+            self.doorbells.p.index.eq(port.data),
+            self.returns.valid.eq(port.write & in_window),
+            self.returns.p.queue.eq(port.write_index), self.returns.p.token.eq(port.data),
+            consumed.write.en.eq(arms | consumes),
+            consumed.write.addr.eq(port.write_index), consumed.write.data.eq(port.data),
+            self.arm.valid.eq(arms), self.arm.queue.eq(port.write_index),
+            self.arm.index.eq(port.data),
+        ]
+        # A queue is enabled by a write to another page, so the table is free in that cycle.
+        with m.If(self.restart):
+            m.d.comb += [consumed.write.en.eq(1), consumed.write.addr.eq(self.restart_index),
+                         consumed.write.data.eq(0)]
+        self._show_counters(m, port)
+        return m
+
+    def _show_counters(self, m, port):
+        """Nothing but counters can be read. It takes a few cycles."""
+        m.submodules.reader = reader = CounterReader(self.config)
+        wiring.connect(m, wiring.flipped(self.counters), reader.lookup)
+        # The first counter is in an even row of eight bytes; its page has the rows in turn.
+        first = abi.USER[abi.QUEUE_COUNTERS[0].name].offset // 8
+        row, offset = (port.read_offset[3:] - first)[:4], port.read_offset
+        base = abi.COUNTER_ROWS // abi.QUEUE_COUNTER_ROWS
+        m.d.comb += [
+            reader.read.eq(port.read), reader.upper.eq(offset[2]),
+            reader.row.eq(Cat(row, port.read_index + base)),
+            port.answered.eq(reader.answered), port.value.eq(reader.value),
+        ]
