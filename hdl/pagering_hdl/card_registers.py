@@ -9,7 +9,7 @@ from pagering import abi
 from .clock import ClockOrder
 from .layouts import Fault, struct
 from .page_table import Refusal
-from .register_port import RegisterPort, read_mux, settings, written
+from .register_port import RegisterPort, answer_late, settings, show, written
 
 __all__ = ["CardRegisters"]
 
@@ -91,7 +91,8 @@ class CardRegisters(wiring.Component):
     def _show(self, m, events):
         """Answer what changes by itself."""
         low = Cat(self.low_water, Const(0, abi.POOLS_MAX))
-        read_mux(m, self.port, abi.CARD, {
+        answer_late(m, self.port, 1)
+        show(m, self.port, abi.CARD, {
             "STATUS": Cat(self.resetting, self.quiet), "EVENTS": events.as_value(),
             "LOW_WATER_0": low[:32], "LOW_WATER_1": low[32:64],
             "CLOCK_LOW": self.captured[:32], "CLOCK_HIGH": self.captured[32:],

@@ -16,6 +16,9 @@ __all__ = ["Clock", "ClockCommand", "ClockOrder"]
 ClockCommand = enum.Enum("ClockCommand", {item.name: item.value for item in abi.ClockCommand})
 
 
+Halves = data.ArrayLayout(32, 2)
+
+
 class ClockOrder(data.Struct):
     """What the host asks of the clock."""
 
@@ -39,6 +42,10 @@ class Clock(wiring.Component):
     time: Out(64)
     captured: Out(64)
 
+    def __init__(self):
+        super().__init__()
+        self.rate, self.step = Signal(48), Signal(Halves)
+
     def elaborate(self, platform):
         m = Module()
         order, turn = Signal(ClockOrder), Signal(3)
@@ -49,26 +56,33 @@ class Clock(wiring.Component):
             m.d.sync += [order.eq(self.orders.p), turn.eq(1)]
         with m.If(turn[0] & (order.command == ClockCommand.CAPTURE)):
             m.d.sync += self.captured.eq(self.time)
-        self._count(m, order, turn)
+        with m.If(turn[0] & (order.command == ClockCommand.RATE)):
+            m.d.sync += self.rate.eq(order.value)
+        self._step(m)
+        self._count(m, data.View(Halves, order.value), turn,
+                    order.command == ClockCommand.SET)
         return m
 
-    def _count(self, m, order, turn):
-        """Add the rate, part by part, and do the order to each in its turn."""
-        value = data.View(data.ArrayLayout(32, 2), order.value)
-        sets, adjusts = order.command == ClockCommand.SET, order.command == ClockCommand.ADJUST
+    def _step(self, m):
+        """Find what each part is to be moved by: by the rate, and once by an adjustment."""
+        orders, shift = self.orders, Signal(Halves, reset_less=True)
+        adjusts = (orders.valid & orders.ready
+                   & (orders.p.command == ClockCommand.ADJUST))
+        low_shift_carry, high_shift = Signal(), Signal(32)
+        m.d.sync += [
+            shift.eq(Mux(adjusts, orders.p.value, 0)), high_shift.eq(shift[1]),
+            Cat(self.step[0], low_shift_carry).eq(shift[0] + self.rate[32:]),
+            self.step[1].eq(high_shift + low_shift_carry),
+        ]
+
+    def _count(self, m, value, turn, sets):
+        """Move on, part by part; and set each in its turn."""
         fraction, low, high = Signal(32), Signal(32), Signal(32)
         low_carry, high_carry = Signal(), Signal()
-        rate, rate_whole = Signal(48), Signal(16)
-        # An adjustment comes on top of the rate of its cycle.
-        shifted_low, shifted_high = Signal(33), Signal(32)
         m.d.sync += [
-            rate_whole.eq(rate[32:]),
-            shifted_low.eq(value[0] + rate[32:]), shifted_high.eq(value[1] + shifted_low[32]),
-            Cat(fraction, low_carry).eq(fraction + rate[:32]),
-            Cat(low, high_carry).eq(
-                low + Mux(turn[1] & adjusts, shifted_low[:32], rate_whole) + low_carry),
-            high.eq(high + Mux(turn[2] & adjusts, shifted_high, 0) + high_carry),
-            self.time[:32].eq(low),
+            Cat(fraction, low_carry).eq(fraction + self.rate[:32]),
+            Cat(low, high_carry).eq(low + self.step[0] + low_carry),
+            high.eq(high + self.step[1] + high_carry), self.time[:32].eq(low),
         ]
         m.d.comb += self.time[32:].eq(high)
         with m.If(turn[0] & sets):
@@ -77,5 +91,3 @@ class Clock(wiring.Component):
             m.d.sync += [low.eq(value[0]), high_carry.eq(0)]
         with m.If(turn[2] & sets):
             m.d.sync += high.eq(value[1])
-        with m.If(turn[0] & (order.command == ClockCommand.RATE)):
-            m.d.sync += rate.eq(order.value)

@@ -13,7 +13,7 @@ from .oldest_pages import OldestPage
 from .page_table import Refusal
 from .region_loader import LoaderCommand
 from .region_table import Region
-from .register_port import RegisterPort, answer_late, masked, read_mux, written
+from .register_port import RegisterPort, answer_late, masked, show, written
 from .setting_tables import SettingTables
 from .state_table import Lookup
 
@@ -101,15 +101,13 @@ class PoolRegisters(wiring.Component):
     def _show(self, m):
         """Answer what changes by itself."""
         port, index = self.port, self.port.read_index
-        free, oldest = Signal(Count), Signal(OldestPage)
-        # Straight from block RAM: no time for more.
-        m.d.sync += [oldest.eq(self.oldest.data),
-                     free.eq(self.counts.data.pushed - self.granted.data)]
+        free, oldest = Signal(Count), self.oldest.data
+        m.d.sync += free.eq(self.counts.data.pushed - self.granted.data)
         answer_late(m, port, 2)
         m.d.comb += [
             lookup.addr.eq(index)
             for lookup in (self.counts, self.granted, self.outstanding, self.peak, self.oldest)]
-        read_mux(m, port, abi.POOL, {
+        show(m, port, abi.POOL, {
             "STATUS": Cat(self.drained.bit_select(index, 1), self.low.bit_select(index, 1)),
             "REGISTERED": self.counts.data.registered, "FREE": free,
             "OUTSTANDING": self.outstanding.data, "PEAK": self.peak.data,

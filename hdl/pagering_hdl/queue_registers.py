@@ -12,7 +12,7 @@ from .layouts import Count, Fault, Index, QueueSettings
 from .moderation import Moderation
 from .page_table import Refusal
 from .queue_settings import QueueSettingsStore
-from .register_port import RegisterPort, answer_late, masked, read_mux, written
+from .register_port import RegisterPort, answer_late, masked, show, written
 from .ring_words import SettingWrite, WordAddress
 from .state_table import Lookup
 
@@ -90,18 +90,17 @@ class QueueRegisters(wiring.Component):
     def _show(self, m):
         """Answer what changes by itself."""
         port, index = self.port, self.port.read_index
-        held, word = Signal(Count), Signal(32)
-        # The word comes straight from block RAM: no time for more.
-        m.d.sync += [word.eq(self.ring_word.data),
-                     held.eq(self.granted.data - self.recycled.data)]
+        held, turn = Signal(Count), Signal()
+        m.d.sync += [held.eq(self.granted.data - self.recycled.data),
+                     turn.eq(self.view.queue == index)]
         m.d.comb += [lookup.addr.eq(index) for lookup in (self.granted, self.recycled)]
         # All registers are shown when the queue's turn comes.
-        answer_late(m, port, 2, self.view.queue == index)
-        read_mux(m, port, abi.QUEUE, {
+        answer_late(m, port, 2, turn)
+        show(m, port, abi.QUEUE, {
             "STATUS": Cat(bits.bit_select(index, 1)
                           for bits in (self.drained, self.armed, self.fired)),
             "HELD": held, "PRODUCED": self.view.produced,
-            **dict.fromkeys(self.RETURN_NAMES, word),
+            self.RETURN_NAMES: self.ring_word.data,
         })
 
     def _ring_settings(self, m, good):

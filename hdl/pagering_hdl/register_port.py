@@ -1,12 +1,15 @@
 """How a register block is read and written, and what of the contract it takes to decide that."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from pagering import abi
 
-__all__ = ["RegisterPort", "answer_late", "masked", "read_mux", "settings", "written"]
+__all__ = ["RegisterPort", "answer_late", "masked", "settings", "show", "written"]
 
 
 class RegisterPort(wiring.Signature):
@@ -45,12 +48,22 @@ def masked(register: abi.Register, value):
     return value & sum(field.mask for field in register.named)
 
 
-def read_mux(m: Module, port, block: abi.Block, values: dict) -> None:
-    """Answer reads of ``block`` with ``values``, by register name; the others read zero."""
-    with m.Switch(_word(block, port.read_offset)):
-        for name, value in values.items():
-            with m.Case(block[name].offset >> 2):
-                m.d.comb += port.value.eq(value)
+def show(m: Module, port, block: abi.Block, values: dict) -> None:
+    """Answer reads of ``block`` with ``values``, a cycle late; what is not there reads zero.
+
+    A value is that of the register, or of any of the registers, whose name it goes by.
+    Each value has a register that is zero unless it is read: to reset one costs no logic, to choose
+    among them would.
+    """
+    kept = []
+    for names, value in values.items():
+        words = (block[name].offset >> 2
+                 for name in ((names,) if isinstance(names, str) else names))
+        shown = Signal(len(value), reset_less=True)
+        chosen = port.read & _word(block, port.read_offset).matches(*words)
+        m.d.sync += shown.eq(Mux(chosen, value, 0))
+        kept.append(shown)
+    m.d.comb += port.value.eq(reduce(or_, kept))
 
 
 def written(port, block: abi.Block, name: str):
