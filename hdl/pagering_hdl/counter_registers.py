@@ -5,9 +5,21 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .register_port import RegisterPort
-from .statistics import CounterLookup
+from .statistics import CounterLookup, counter_rows
 
-__all__ = ["CounterReader", "StatsRegisters"]
+__all__ = ["CounterRead", "CounterReader", "StatsRegisters"]
+
+
+class CounterRead(wiring.Signature):
+    """A read of half a counter of a queue, as the block that is read drives it.
+
+    Members: ``read``, until ``answered`` for one cycle, with ``value``; ``row`` of the counter, and
+    whether it is the ``upper`` half.
+    """
+
+    def __init__(self, config):
+        super().__init__({"read": Out(1), "row": Out(range(counter_rows(config))),
+                          "upper": Out(1), "answered": In(1), "value": In(32)})
 
 
 class CounterReader(wiring.Component):
@@ -42,26 +54,34 @@ class CounterReader(wiring.Component):
 
 
 class StatsRegisters(wiring.Component):
-    """The block of card-wide counters. Nothing in it can be written.
+    """The block of card-wide counters, and on behalf of another block those of the queues.
+
+    Nothing in it can be written.
 
     Members
     -------
     port : :py:`In(RegisterPort())`
+    queues : :py:`In(CounterRead(config))`
+        The other block's. The host reads one register at a time.
     lookup : :py:`Out(CounterLookup(config))`
     """
 
     def __init__(self, config):
         self.config = config
-        super().__init__({"port": In(RegisterPort()), "lookup": Out(CounterLookup(config))})
+        super().__init__({"port": In(RegisterPort()), "queues": In(CounterRead(config)),
+                          "lookup": Out(CounterLookup(config))})
 
     def elaborate(self, platform):
         m = Module()
-        port = self.port
+        port, queues = self.port, self.queues
         m.submodules.reader = reader = CounterReader(self.config)
         wiring.connect(m, wiring.flipped(self.lookup), reader.lookup)
         m.d.comb += [
-            reader.read.eq(port.read), reader.row.eq(port.read_offset[3:]),
-            reader.upper.eq(port.read_offset[2]), port.answered.eq(reader.answered),
-            port.value.eq(reader.value), port.ready.eq(1),
+            reader.read.eq(port.read | queues.read),
+            reader.row.eq(Mux(queues.read, queues.row, port.read_offset[3:])),
+            reader.upper.eq(Mux(queues.read, queues.upper, port.read_offset[2])),
+            port.ready.eq(1),
         ]
+        for asker in (port, queues):
+            m.d.comb += [asker.answered.eq(reader.answered), asker.value.eq(reader.value)]
         return m

@@ -26,7 +26,7 @@ A frame's way, part by part::
 What the card knows of a frame waits beside this way, from admission to the deliverer.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -364,6 +364,8 @@ class Engine(wiring.Component):
         if self.config.steering:
             wiring.connect(m, wiring.flipped(self.steer), self._steer_registers.port)
         wiring.connect(m, card.clock_orders, self._clock.orders)
+        wiring.connect(m, user.counters, self._stats_registers.queues)
+        wiring.connect(m, self._stats_registers.lookup, self._statistics.lookup)
         for asks, answers in (
                 (admission.settings, queue.settings), (admission.consumed, user.consumed),
                 (admission.recycled, pages.queue_recycled[0]), (admission.limit, pool.limit),
@@ -458,13 +460,3 @@ class Engine(wiring.Component):
                 tracker.data_error | tracker.line_error | tracker.mirror_error
                 | statistics.refusals[5].valid),
         ]
-        self._looking_up(m)
-
-    def _looking_up(self, m):
-        """The host reads one register at a time, so one of the two asks at most."""
-        lookup, user = self._statistics.lookup, self._user_registers.counters
-        stats = self._stats_registers.lookup
-        m.d.comb += [lookup.ask.eq(user.ask | stats.ask),
-                     lookup.row.eq(Mux(user.ask, user.row, stats.row))]
-        for asker in (user, stats):
-            m.d.comb += [asker.answered.eq(lookup.answered), asker.value.eq(lookup.value)]

@@ -6,13 +6,12 @@ from amaranth.lib.wiring import In, Out
 
 from pagering import abi
 
-from .counter_registers import CounterReader
+from .counter_registers import CounterRead
 from .interrupts import Arm
 from .layouts import Index, Return, RingIndex
 from .register_port import RegisterPort, written
 from .return_rings import Doorbell
 from .state_table import Lookup, StateTable
-from .statistics import CounterLookup
 
 __all__ = ["UserRegisters"]
 
@@ -29,7 +28,7 @@ class UserRegisters(wiring.Component):
     arm : :py:`Out(Arm)`
     returns : :py:`Out(stream.Signature(Return))`
     doorbells : :py:`Out(stream.Signature(Doorbell))`
-    counters : :py:`Out(CounterLookup(config))`
+    counters : :py:`Out(CounterRead(config))`
     """
 
     def __init__(self, config):
@@ -39,7 +38,7 @@ class UserRegisters(wiring.Component):
             "consumed": In(Lookup(Index, RingIndex)), "arm": Out(Arm),
             "returns": Out(stream.Signature(Return)),
             "doorbells": Out(stream.Signature(Doorbell)),
-            "counters": Out(CounterLookup(config)),
+            "counters": Out(CounterRead(config)),
         })
 
     def elaborate(self, platform):
@@ -70,15 +69,11 @@ class UserRegisters(wiring.Component):
         return m
 
     def _show_counters(self, m, port):
-        """Nothing but counters can be read. It takes a few cycles."""
-        m.submodules.reader = reader = CounterReader(self.config)
-        wiring.connect(m, wiring.flipped(self.counters), reader.lookup)
-        # The first counter is in an even row of eight bytes; its page has the rows in turn.
+        """Nothing but counters can be read."""
         first = abi.USER[abi.QUEUE_COUNTERS[0].name].offset // 8
-        row, offset = (port.read_offset[3:] - first)[:4], port.read_offset
-        base = abi.COUNTER_ROWS // abi.QUEUE_COUNTER_ROWS
+        queue = port.read_index + abi.COUNTER_ROWS // abi.QUEUE_COUNTER_ROWS
         m.d.comb += [
-            reader.read.eq(port.read), reader.upper.eq(offset[2]),
-            reader.row.eq(Cat(row, port.read_index + base)),
-            port.answered.eq(reader.answered), port.value.eq(reader.value),
+            self.counters.read.eq(port.read), self.counters.upper.eq(port.read_offset[2]),
+            self.counters.row.eq(Cat((port.read_offset[3:] - first)[:4], queue)),
+            port.answered.eq(self.counters.answered), port.value.eq(self.counters.value),
         ]
