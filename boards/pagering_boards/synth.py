@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from pagering.errors import PageringError
-from pagering_hdl.axi_lite import RegisterWindow
 from pagering_hdl.config import CardConfig
 from pagering_hdl.engine import Engine
+from pagering_hdl.register_window import RegisterWindow
 from pagering_hdl.top import Top
 from pagering_tb.runner import cache_dir
 

@@ -41,7 +41,11 @@ Steering is made of ``flow_steps`` (the flow, word by word), ``frame_filter`` (a
 ``queue_choice`` and ``arrival_queue``; ``shared_table`` is what its lookups and the host share.
 ``plain_dissector`` and ``default_queue`` stand in for both on a card without them.
 
-Beside it: ``axi_lite`` and the ``*_registers`` (what the host reads and sets), ``region_loader``,
+Beside it: ``register_window``, made of ``axi_lite`` (the bus), ``access_decoder`` with
+``address_decoder`` (what is asked, and whether it may be), ``register_reader`` and
+``register_memory`` (what the host has set, for it to read back); the ``*_registers`` of each block
+(``register_port``; ``queue_settings`` and ``setting_tables`` for all who need a setting);
+``interrupts`` with ``moderation``; ``region_loader``,
 ``lifecycle`` and ``reset_control`` (start, drain, reset), ``pool_monitor``, ``pause``,
 ``clock``, ``count_mirror`` and ``oldest_pages`` (what the host can know of a pool cheaply).
 ``statistics`` counts everything: ``stream_meter`` and ``queue_meter`` tell what

@@ -6,9 +6,9 @@ from amaranth.lib.wiring import Flow
 
 from .address_decoder import blocks
 from .axi import AxiLite, AxiRead, AxiStream, AxiWrite
-from .axi_lite import RegisterWindow
 from .engine import Engine
 from .flow_rules import RULE_ROWS
+from .register_window import RegisterWindow
 from .reset_control import ResetControl
 from .statistics import counter_rows
 

@@ -11,7 +11,7 @@ from hdl_axi_lite import Manager
 from hdl_streams import clocked, collect, config, simulate
 from pagering import abi
 from pagering_hdl.address_decoder import BLOCKS, AccessRights, BlockFinder
-from pagering_hdl.axi_lite import RegisterWindow
+from pagering_hdl.register_window import RegisterWindow
 
 CARD = config(queues=3, pools=2, pages=32, region_pages=8)
 COUNTS = {"": 1, "regions": 4, "pools": 2, "queues": 3}
