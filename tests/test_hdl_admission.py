@@ -283,8 +283,7 @@ class Model:
 
 async def check_counts(ctx, dut, model):
     for asked, table in ((dut.queue_granted, model.granted), (dut.pool_peak, model.peak),
-                         (dut.pool_granted[0], model.pool_granted),
-                         (dut.pool_granted[1], model.pool_granted)):
+                         (dut.pool_granted, model.pool_granted)):
         for index, value in enumerate(table):
             ctx.set(asked.addr, index)
             assert ctx.get(asked.data) == value

@@ -98,7 +98,7 @@ class Admission(wiring.Component):
             "limit": Out(Lookup(Index, Count)),
             "counts": Out(Lookup(Index, PoolCounts)),
             "queue_granted": In(Lookup(Index, Count)),
-            "pool_granted": In(Lookup(Index, Count)).array(2),
+            "pool_granted": In(Lookup(Index, Count)),
             "pool_peak": In(Lookup(Index, Count)),
             "pool_runs": Out(config.pools),
         })
@@ -112,7 +112,7 @@ class Admission(wiring.Component):
         m.submodules.rules = self.rules = AdmissionRules(self.config)
         for own, shown in ((self.queue_granted, self.tables.queue_granted),
                            (self.pool_peak, self.tables.pool_peak),
-                           *zip(self.pool_granted, self.tables.pool_granted_reads, strict=True)):
+                           (self.pool_granted, self.tables.pool_granted_read)):
             wiring.connect(m, wiring.flipped(own), shown)
         self.queue_runs = Signal(self.config.queues)
         self.mark, self.scanned = Signal(Mark), Signal(Index)

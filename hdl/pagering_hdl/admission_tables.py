@@ -25,7 +25,7 @@ class AdmissionTables(wiring.Component):
         The pool's pages granted, and the most that were off its ring.
     set_NAME : :py:`In(1)`, new_NAME : In of the same shape
         Write one of these.
-    queue_granted, pool_granted_reads, pool_peak : :py:`In(Lookup(Index, Count))`
+    queue_granted, pool_granted_read, pool_peak : :py:`In(Lookup(Index, Count))`
         For others to read.
     """
 
@@ -40,13 +40,13 @@ class AdmissionTables(wiring.Component):
             **{f"set_{name}": In(1) for name in self.ROWS},
             **{f"new_{name}": In(shape) for name, shape in self.ROWS.items()},
             "queue_granted": In(Lookup(Index, Count)), "pool_peak": In(Lookup(Index, Count)),
-            "pool_granted_reads": In(Lookup(Index, Count)).array(2),
+            "pool_granted_read": In(Lookup(Index, Count)),
         })
 
     def elaborate(self, platform):
         m = Module()
         others = {"granted": [self.queue_granted], "peak": [self.pool_peak],
-                  "pool_granted": list(self.pool_granted_reads)}
+                  "pool_granted": [self.pool_granted_read]}
         for name, shape in self.ROWS.items():
             of_pool = name in ("pool_granted", "peak")
             asked = others.get(name, [])

@@ -278,6 +278,7 @@ class PoolView(data.Struct):
     """A pool as it is just now."""
 
     pool: Index
+    registered: Count
     free: Count
     outstanding: Count
 

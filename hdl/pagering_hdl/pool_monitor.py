@@ -58,6 +58,7 @@ class PoolMonitor(wiring.Component):
             pool.eq(Mux(pool == self.pools - 1, 0, pool + 1)), seen.eq(pool),
             free.eq(self.counts.data.pushed - self.granted.data),
             self.view.outstanding.eq(self.outstanding.data),
+            self.view.registered.eq(self.counts.data.registered),
             enter.eq(self.thresholds.data.enter), leave.eq(self.thresholds.data.exit),
         ]
         with m.If(falls):

@@ -8,7 +8,7 @@ from pagering import abi
 
 from .block_table import BlockTable
 from .count_mirror import MirrorSettings
-from .layouts import Count, Fault, Index, PoolCounts, struct
+from .layouts import Count, Fault, Index, PoolView, struct
 from .oldest_pages import OldestPage
 from .page_table import Refusal
 from .region_loader import LoaderCommand
@@ -34,7 +34,9 @@ class PoolRegisters(wiring.Component):
     lifo : :py:`Out(pools)`, low : :py:`In(pools)`
     limit : :py:`In(Lookup(Index, Count))`, thresholds : :py:`In(Lookup(Index, ...))`
         What the host set, two cycles late.
-    counts, granted, outstanding, peak : :py:`Out(Lookup(Index, ...))`
+    view : :py:`In(PoolView)`
+        One pool after the other.
+    peak : :py:`Out(Lookup(Index, Count))`
     oldest : :py:`Out(Lookup(Index, OldestPage))`
         One cycle late.
     mirror : :py:`In(Lookup(7, MirrorSettings))`
@@ -51,8 +53,7 @@ class PoolRegisters(wiring.Component):
             "set": Out(1), "set_index": Out(Index), "enable": Out(1), "refused": In(1),
             "drained": In(pools), "lifo": Out(pools), "low": In(pools),
             "limit": In(Lookup(Index, Count)), "thresholds": In(Lookup(Index, LOW_WATER)),
-            "counts": Out(Lookup(Index, PoolCounts)), "granted": Out(Lookup(Index, Count)),
-            "outstanding": Out(Lookup(Index, Count)), "peak": Out(Lookup(Index, Count)),
+            "view": In(PoolView), "peak": Out(Lookup(Index, Count)),
             "oldest": Out(Lookup(Index, OldestPage)), "mirror": In(Lookup(7, MirrorSettings)),
             "retire": Out(stream.Signature(Index)), "refusal": Out(Refusal),
         })
@@ -100,17 +101,16 @@ class PoolRegisters(wiring.Component):
 
     def _show(self, m):
         """Answer what changes by itself."""
-        port, index = self.port, self.port.read_index
-        free, oldest = Signal(Count), self.oldest.data
-        m.d.sync += free.eq(self.counts.data.pushed - self.granted.data)
-        answer_late(m, port, 2)
-        m.d.comb += [
-            lookup.addr.eq(index)
-            for lookup in (self.counts, self.granted, self.outstanding, self.peak, self.oldest)]
+        port, index, turn = self.port, self.port.read_index, Signal()
+        view, oldest = self.view, self.oldest.data
+        m.d.sync += turn.eq(view.pool == index)
+        # All registers are shown when the pool's turn comes.
+        answer_late(m, port, 2, turn)
+        m.d.comb += [self.peak.addr.eq(index), self.oldest.addr.eq(index)]
         show(m, port, abi.POOL, {
             "STATUS": Cat(self.drained.bit_select(index, 1), self.low.bit_select(index, 1)),
-            "REGISTERED": self.counts.data.registered, "FREE": free,
-            "OUTSTANDING": self.outstanding.data, "PEAK": self.peak.data,
+            "REGISTERED": view.registered, "FREE": view.free, "OUTSTANDING": view.outstanding,
+            "PEAK": self.peak.data,
             "OLDEST": Cat(oldest.page, oldest.queue, oldest.valid), "OLDEST_AGE": oldest.age,
         })
 

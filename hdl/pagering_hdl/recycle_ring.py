@@ -131,7 +131,7 @@ class PoolChains(wiring.Component):
         self.config = config
         super().__init__({
             "actions": In(stream.Signature(Action)), "pages": Out(stream.Signature(PageId)),
-            "counts": In(Lookup(Index, PoolCounts)).array(3),
+            "counts": In(Lookup(Index, PoolCounts)).array(2),
         })
 
     def elaborate(self, platform):
@@ -199,7 +199,7 @@ class PoolChains(wiring.Component):
     def _count(self, m, action, counted):
         """Count a cycle later, which nobody notices: who is told of a page late waits for it."""
         m.submodules.counts_table = counts = StateTable(PoolCounts, depth=self.config.pools,
-                                                        reads=4)
+                                                        reads=3)
         for asked, port in zip(self.counts, counts.read[1:], strict=True):
             wiring.connect(m, wiring.flipped(asked), port)
         done, due = Signal(Action), Signal()
@@ -255,7 +255,7 @@ class RecycleRing(wiring.Component):
             "pages": Out(stream.Signature(PageId)),
             "lifo": In(config.pools),
             "retire": In(stream.Signature(Index)),
-            "counts": In(Lookup(Index, PoolCounts)).array(3),
+            "counts": In(Lookup(Index, PoolCounts)).array(2),
         })
 
     def elaborate(self, platform):
