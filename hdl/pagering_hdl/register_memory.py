@@ -93,7 +93,7 @@ class RegisterMemory(wiring.Component):
         self.config = config
         super().__init__({
             "write": In(1), "place": In(Place), "data": In(32), "ask": In(1), "asked": In(Place),
-            "answered": Out(1), "value": Out(32), "clear": In(1), "sweeping": Out(1),
+            "answered": Out(1), "value": Out(32), "clear": In(1), "sweeping": Out(1, init=1),
         })
 
     def image(self) -> list[int]:
@@ -116,7 +116,6 @@ class RegisterMemory(wiring.Component):
         value = Signal(32, reset_less=True)
         sweep, reads, resets = Signal.like(into.addr), Signal(), Signal()
         m.d.comb += [
-            self.sweeping.eq(sweep != 2 * self.half + CARD_WORDS),
             # A value that is being written is in its second cycle, and needs no port to read.
             reads.eq(self.ask & ~posted & ~into.en & ~self.answered),
             resets.eq(self.sweeping & ~posted & (~self.ask | self.answered)),
@@ -128,6 +127,10 @@ class RegisterMemory(wiring.Component):
             posted.eq(self.write), row.eq(self._row(self.place)), value.eq(self.data),
             sweep.eq(Mux(self.clear, 0, sweep + resets)), self.answered.eq(reads),
         ]
+        with m.If(self.clear):
+            m.d.sync += self.sweeping.eq(1)
+        with m.Elif(resets & (sweep == 2 * self.half + CARD_WORDS - 1)):
+            m.d.sync += self.sweeping.eq(0)
         self._store(m, into, out, posted | resets, Mux(posted, row, sweep), value, posted)
         m.d.sync += Assert(~(into.en & reads))
         return m
