@@ -68,6 +68,15 @@ def images(config, block, words) -> tuple[list[int], list[int]]:
     return masks, resets
 
 
+def contents(config, half) -> list[int]:
+    """Return what the memory holds after reset: all values, then all images."""
+    card = images(config, abi.CARD, CARD_WORDS)
+    queue, pool = (images(config, block, WORDS) for block in (abi.QUEUE, abi.POOL))
+    copies = half // WORDS
+    return [*queue[1] * copies, *pool[1] * copies, *card[1], *card[0], *card[1],
+            *queue[0], *pool[0], *queue[1], *pool[1]]
+
+
 class RegisterMemory(wiring.Component):
     """Keeps what is written to registers of the card, the pools and the queues.
 
@@ -96,20 +105,13 @@ class RegisterMemory(wiring.Component):
             "answered": Out(1), "value": Out(32), "clear": In(1), "sweeping": Out(1, init=1),
         })
 
-    def image(self) -> list[int]:
-        """Return what the memory holds after reset: all values, then all images."""
-        card = images(self.config, abi.CARD, CARD_WORDS)
-        queue, pool = (images(self.config, block, WORDS) for block in (abi.QUEUE, abi.POOL))
-        copies = self.half // WORDS
-        return [*queue[1] * copies, *pool[1] * copies, *card[1], *card[0], *card[1],
-                *queue[0], *pool[0], *queue[1], *pool[1]]
-
     def elaborate(self, platform):
         m = Module()
         # A value is not read while it is written; unless told, synthesis spends logic on each bit
         # to say what would happen then.
         m.submodules.rows = rows = Memory(
-            shape=32, depth=2 * self.half + 4 * CARD_WORDS, init=self.image(),
+            shape=32, depth=2 * self.half + 4 * CARD_WORDS,
+            init=contents(self.config, self.half),
             attrs={"ram_style": "block", "no_rw_check": 1})
         into, out = rows.write_port(), rows.read_port()
         posted, row = Signal(), Signal.like(into.addr)
@@ -132,7 +134,7 @@ class RegisterMemory(wiring.Component):
         with m.Elif(resets & (sweep == 2 * self.half + CARD_WORDS - 1)):
             m.d.sync += self.sweeping.eq(0)
         self._store(m, into, out, posted | resets, Mux(posted, row, sweep), value, posted)
-        m.d.sync += Assert(~(into.en & reads))
+        m.d.sync += Assert(~(into.en & (into.addr == out.addr)))
         return m
 
     @staticmethod
