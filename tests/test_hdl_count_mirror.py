@@ -169,6 +169,49 @@ def test_writes_consumer_indices_of_enabled_queues_in_turn_with_pools():
     assert any(item[0] == 0x1000 for item in written)
 
 
+def test_index_of_a_queue_that_is_disabled_is_forgotten_at_once():
+    """Though it is not time for a write: when it is, the queue may be enabled, its ring gone."""
+    dut = part()
+
+    async def body(ctx, host):
+        ctx.set(dut.period, 1000)
+        ctx.set(dut.queues, 0b0100)
+        await put(ctx, dut.indices, {"queue": 2, "address": 0x2008, "index": 1})
+        await ctx.tick().repeat(20)
+        ctx.set(dut.indices.p.address, 0x4008)
+        ctx.set(dut.indices.valid, 1)
+        await ctx.tick().repeat(20)
+        assert not ctx.get(dut.indices.ready)
+        ctx.set(dut.queues, 0)
+        await ctx.tick()
+        assert ctx.get(dut.indices.ready)
+        ctx.set(dut.indices.valid, 0)
+        ctx.set(dut.queues, 0b0100)
+        await ctx.tick().repeat(1200)
+    assert [item[1] for item in run(dut, body)] == [0x2008]
+
+
+def test_address_that_was_read_before_a_pool_was_enabled_is_not_used():
+    """The host may have moved the mirror since."""
+    dut = part()
+    addresses = []
+
+    async def bench(ctx):
+        ctx.set(dut.jobs.ready, 1)
+        ctx.set(dut.settings.data.word, 0x1001)
+        ctx.set(dut.view.pool, 1)
+        await ctx.tick().repeat(60)
+        ctx.set(dut.settings.data.word, 0x2001)
+        ctx.set(dut.pools, 1)
+        for number in range(200):
+            ctx.set(dut.view.pool, number % POOLS)
+            await ctx.tick()
+            if ctx.get(dut.jobs.valid):
+                addresses.append(ctx.get(dut.jobs.p.address))
+    simulate(dut, bench)
+    assert set(addresses) == {0x2001_0000_2000}
+
+
 def test_an_offer_made_stands_though_its_pool_is_disabled_meanwhile():
     """Its fence is behind it: see the module's text."""
     dut = part()

@@ -159,6 +159,28 @@ def test_the_consumer_index_is_offered_right_behind_the_ring_only_if_wanted():
     simulate(dut, bench, background=[rules(dut.mirrors)])
 
 
+def test_a_disabled_queue_has_no_consumer_index_to_mirror_when_it_is_enabled_again():
+    dut = ReturnRings(config(queues=QUEUES))
+
+    async def bench(ctx):
+        await ctx.tick().repeat(CLEARED)
+        for queue in (1, 2):
+            await opened(ctx, dut, queue, 0x1_2345_F000, 4, mirror=1)
+            await put(ctx, dut.doorbells, {"queue": queue, "index": 5})
+            assert (await get(ctx, dut.reads))["count"] == 5
+            await put(ctx, dut.finished, {"queue": queue, "count": 5})
+        await ctx.tick().until(dut.mirrors.valid)
+        first = ctx.get(dut.mirrors.p.queue)
+        other = 3 - first
+        ctx.set(dut.enabled, 1 << first)
+        await ctx.tick()
+        await opened(ctx, dut, other, 0x7_0000_0000, 4, mirror=1, start=5)
+        assert (await get(ctx, dut.mirrors))["queue"] == first
+        await ctx.tick().repeat(60)
+        assert not ctx.get(dut.mirrors.valid)
+    simulate(dut, bench, background=[rules(dut.mirrors)])
+
+
 def test_a_queue_that_rings_all_the_time_does_not_keep_another_from_its_tokens():
     dut = ReturnRings(config(queues=QUEUES))
 

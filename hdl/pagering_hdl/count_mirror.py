@@ -70,10 +70,19 @@ class CountMirror(wiring.Component):
             "beats": Out(stream.Signature(WriteBeat(config.bus_bits))),
         })
         self.pool, self.address = Signal(range(max(2, config.pools))), Signal(64)
-        self.counts = Signal(Counts)
+        self.counts, self.told, self.kept = Signal(Counts), Signal(), Signal()
 
     def elaborate(self, platform):
         m = Module()
+        # What a queue had to tell when it was disabled is forgotten at once: once it is enabled
+        # again, its ring may be elsewhere.
+        m.d.comb += [
+            self.told.eq(self.queues.bit_select(self.indices.p.queue, 1) & ~self.closed),
+            self.indices.ready.eq(~self.told),
+        ]
+        # Likewise the mirror of a pool: what was read before it was enabled is of no use.
+        with m.If(~self.pools.bit_select(self.pool, 1)):
+            m.d.sync += self.kept.eq(0)
         m.submodules.written = self.written = BlockTable(Counts, depth=self.config.pools)
         self._offer(m)
         timer, turn = Signal(16), Signal()
@@ -83,7 +92,7 @@ class CountMirror(wiring.Component):
             with m.State("Rest"):
                 with m.If((timer == 0) & (self.lines.level == 0)):
                     m.next = "Read low word"
-                    with m.If(self.indices.valid & turn):
+                    with m.If(self.indices.valid & self.told & turn):
                         m.next = "Take index"
                     m.d.sync += turn.eq(~turn)
             with m.State("Take index"):
@@ -98,13 +107,12 @@ class CountMirror(wiring.Component):
 
     def _take_index(self, m):
         """Describe a write for a queue, unless it is being drained."""
-        index, enabled = self.indices.p, Signal()
-        m.d.comb += [self.indices.ready.eq(1),
-                     enabled.eq(self.queues.bit_select(index.queue, 1) & ~self.closed)]
-        m.d.sync += [self.address.eq(index.address), self.jobs.valid.eq(enabled),
+        index = self.indices.p
+        m.d.comb += self.indices.ready.eq(1)
+        m.d.sync += [self.address.eq(index.address), self.jobs.valid.eq(self.told),
                      self.counts.free.eq(index.index), self.counts.outstanding.eq(0)]
         m.next = "Rest"
-        with m.If(enabled):
+        with m.If(self.told):
             m.next = "Offer"
 
     def _look_at_pool(self, m):
@@ -122,6 +130,7 @@ class CountMirror(wiring.Component):
         ]
         with m.State("Read low word"):
             m.d.comb += settings.addr.eq(Cat(Const(0, 1), pool))
+            m.d.sync += self.kept.eq(self.pools.bit_select(pool, 1))
             m.next = "Read high word"
         with m.State("Read high word"):
             m.d.comb += settings.addr.eq(Cat(Const(1, 1), pool))
@@ -142,7 +151,8 @@ class CountMirror(wiring.Component):
                                    | ~known.bit_select(pool, 1))
             m.next = "Decide"
         with m.State("Decide"):
-            m.d.comb += go.eq(on & differs & self.pools.bit_select(pool, 1) & ~self.closed)
+            m.d.comb += go.eq(on & self.kept & differs & self.pools.bit_select(pool, 1)
+                              & ~self.closed)
             m.d.sync += [self.jobs.valid.eq(go),
                          pool.eq(Mux(pool == self.config.pools - 1, 0, pool + 1))]
             m.next = "Rest"

@@ -168,6 +168,10 @@ class ReturnRings(wiring.Component):
             self._finish(m)
             with m.State("Mirror"):
                 self._mirror(m)
+        # Nothing is mirrored of a queue that was disabled: it may come back with another ring.
+        for queue in range(self.config.queues):
+            with m.If(~self.enabled[queue]):
+                m.d.sync += self.stale[queue].eq(0)
         return m
 
     def _choose(self, m):
