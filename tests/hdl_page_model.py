@@ -86,7 +86,7 @@ class Model:
         else:
             first = rng.randrange(self.chunks)
             last = rng.randrange(first, self.chunks)
-        queue = page.queue if rng.random() < 0.85 else rng.randrange(64)
+        queue = page.queue if rng.random() < 0.85 else rng.randrange(QUEUES)
         generation = page.generation if rng.random() < 0.85 else rng.randrange(16)
         mask = (2 << last) - (1 << first)
         fault = (Fault.RETURN_OWNER if queue != page.queue else

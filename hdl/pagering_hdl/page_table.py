@@ -1,7 +1,15 @@
 """Who has each page: the one place where a page changes hands.
 
-Every event of a page's life is an operation on its entry, one a cycle, in a pipeline of two steps:
-read the entry; decide, and write it back. So no two events can act on the same state.
+Every event of a page's life is an operation on its entry, one a cycle, in order, in a pipeline::
+
+    choose    of the operations that wait, the first; its entry is being read
+    find      the entry is there, or has just been changed; which chunks are named, whose the page
+    decide    what becomes of it; the entry is written
+    compare   with what was: has it left its queue, or the host
+    tell      the counts, the ring and whoever watches
+
+Each operation sees what all those before it wrote, even to the same page a cycle ago. So no two
+events can act on the same state.
 
 ::
 
@@ -11,8 +19,8 @@ read the entry; decide, and write it back. So no two events can act on the same 
 A page whose chunks have all come back before it is closed goes to the ring when it is closed.
 """
 
-from amaranth.hdl import Assert, Const, Format, Module, Mux, Signal, unsigned
-from amaranth.lib import data, enum, stream, wiring
+from amaranth.hdl import Assert, Format, Module, Mux, Signal, unsigned
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -27,25 +35,17 @@ from .layouts import (
     PageMove,
     Return,
 )
-from .state_table import Lookup, StateTable
+from .page_counts import PageChange, PageCounts
+from .page_entry import EntryLogic, NamedChunks, Operation, PageEntry, Request, held, out
+from .state_table import Lookup
 from .streams import StreamQueue
 
-__all__ = ["Delivery", "Load", "Open", "Operation", "PageEntry", "PageTable", "Refusal"]
+__all__ = ["STEPS", "Delivery", "Load", "Open", "PageTable", "Refusal"]
 
-
-class Operation(enum.Enum, shape=3):
-    """What happens to a page."""
-
-    OPEN = 0
-    """It leaves the ring for a queue."""
-    DELIVER = 1
-    """Chunks of it go to the host; maybe nothing more comes."""
-    RETURN = 2
-    """The host gives chunks back, or says so."""
-    ENROL = 3
-    """Its region is registered: its past is forgotten."""
-    RETIRE = 4
-    """Its region is taken away: who had it has it no longer."""
+STEPS = 5
+"""Cycles from an operation's turn to the recycled page on offer, if nothing is before it."""
+RECYCLES = 8
+"""Pages that may wait for the ring."""
 
 
 class Open(data.Struct):
@@ -81,90 +81,22 @@ class Refusal(data.Struct):
     fault: Fault
 
 
-class PageEntry(data.StructLayout):
-    """State of one page. Neither open nor with chunks at the host: on the ring.
+class Outcome(data.StructLayout):
+    """An operation that has been carried out, and where the page was before it.
 
-    Members: ``chunks``, a bit for each one that the host holds; ``open``; ``queue``, the one that
-    fills or filled it; ``generation``.
+    Members: ``operation``, ``page``, ``pool``; ``held`` and ``out``, as the functions say.
     """
 
-    def __init__(self, chunks):
-        super().__init__({"chunks": chunks, "open": 1, "queue": Index, "generation": Generation})
+    def __init__(self, config):
+        super().__init__({"operation": Operation, "page": range(config.pages),
+                          "pool": range(config.pools), "held": 1, "out": 1})
 
 
-class Request(data.Struct):
-    """One operation on its way through the table."""
+class Recycled(data.StructLayout):
+    """A page that goes back on the ring of a pool. Members: ``page``, ``pool``."""
 
-    operation: Operation
-    page: PageId
-    queue: Index
-    first: ChunkIndex
-    last: ChunkIndex
-    generation: Generation
-    none: unsigned(1)
-    closes: unsigned(1)
-
-
-class EntryLogic(wiring.Component):
-    """What an operation makes of an entry. Without a clock.
-
-    Members
-    -------
-    request : :py:`In(Request)`, old : :py:`In(PageEntry)`
-    new : :py:`Out(PageEntry)`
-        Equal to ``old`` if the operation is refused.
-    refused : :py:`Out(1)`, fault : :py:`Out(Fault)`
-    held_before, held_after : :py:`Out(1)`
-        Off the ring.
-    out_before, out_after : :py:`Out(1)`
-        Off the ring and only the host has it.
-    named : :py:`Out(chunks)`
-        The chunks that the request names.
-    """
-
-    def __init__(self, chunks):
-        self.chunks = chunks
-        super().__init__({
-            "request": In(Request), "old": In(PageEntry(chunks)), "new": Out(PageEntry(chunks)),
-            "refused": Out(1), "fault": Out(Fault), "held_before": Out(1), "held_after": Out(1),
-            "out_before": Out(1), "out_after": Out(1), "named": Out(chunks),
-        })
-
-    def elaborate(self, platform):
-        m = Module()
-        request, old, new = self.request, self.old, self.new
-        ones = Const((1 << self.chunks) - 1, self.chunks)
-        m.d.comb += [
-            new.eq(old),
-            self.named.eq(Mux(request.none, 0, (ones << request.first)
-                              & (ones >> (self.chunks - 1 - request.last)[:6]))),
-            self.held_before.eq(old.open | old.chunks.any()),
-            self.held_after.eq(new.open | new.chunks.any()),
-            self.out_before.eq(~old.open & old.chunks.any()),
-            self.out_after.eq(~new.open & new.chunks.any()),
-        ]
-        with m.Switch(request.operation):
-            with m.Case(Operation.OPEN):
-                m.d.comb += [new.open.eq(1), new.chunks.eq(0), new.queue.eq(request.queue),
-                             new.generation.eq(old.generation + 1)]
-            with m.Case(Operation.DELIVER):
-                m.d.comb += [new.chunks.eq(old.chunks | self.named),
-                             new.open.eq(old.open & ~request.closes)]
-            with m.Case(Operation.RETURN):
-                # A page on the ring still tells who had it: a second return is told apart from a
-                # stranger's.
-                with m.If(old.queue != request.queue):
-                    m.d.comb += [self.refused.eq(1), self.fault.eq(Fault.RETURN_OWNER)]
-                with m.Elif(old.generation != request.generation):
-                    m.d.comb += [self.refused.eq(1), self.fault.eq(Fault.RETURN_GENERATION)]
-                with m.Elif((self.named & ~old.chunks).any()):
-                    m.d.comb += [self.refused.eq(1), self.fault.eq(Fault.RETURN_IDLE)]
-                with m.Else():
-                    m.d.comb += new.chunks.eq(old.chunks & ~self.named)
-            with m.Case(Operation.ENROL, Operation.RETIRE):
-                m.d.comb += [new.open.eq(0), new.chunks.eq(0),
-                             new.generation.eq(old.generation + 1)]
-        return m
+    def __init__(self, config):
+        super().__init__({"page": range(config.pages), "pool": range(config.pools)})
 
 
 class PageTable(wiring.Component):
@@ -174,21 +106,19 @@ class PageTable(wiring.Component):
     -------
     opens : :py:`In(stream.Signature(Open))`
     opened : :py:`Out(1)`, generation : :py:`Out(Generation)`
-        Answer to ``opens``, one cycle later.
+        Answer to ``opens``, two cycles later.
     deliveries : :py:`In(stream.Signature(Delivery))`
     returns : :py:`In(stream.Signature(Return))`
         Tokens of valid pages and chunks; the rest is checked here.
     loads : :py:`In(stream.Signature(Load))`
     refusal : :py:`Out(Refusal)`, accepted : :py:`Out(1)`
-        Answer to ``returns``.
+        Answer to ``returns``, three cycles later.
     owner : :py:`Out(Lookup(PageId, Index))`
         Pool of a page.
     recycled : :py:`Out(stream.Signature(Enrolment))`
         Pages that go back on a ring.
-    queue_recycled : :py:`In(Lookup(Index, Count))`
-        Running count of pages that left a queue; two ports.
-    outstanding : :py:`In(Lookup(Index, Count))`
-        Pages of a pool that only the host has; two ports.
+    queue_recycled, outstanding : :py:`In(Lookup(Index, Count))`
+        See :class:`PageCounts`; four cycles behind.
     moved : :py:`Out(PageMove)`
     idle : :py:`Out(1)`
     """
@@ -206,53 +136,51 @@ class PageTable(wiring.Component):
             "outstanding": In(Lookup(Index, Count)).array(2), "moved": Out(PageMove),
             "idle": Out(1),
         })
+        request, entry = Request(config), PageEntry(config)
+        # Each step's own, as it is there in the step's cycle. Proofs look at them.
+        self.chosen, self.taken = Signal(request), Signal()
+        self.found, self.finding = Signal(request), Signal()
+        self.asked, self.deciding = Signal(request), Signal()
+        self.entry, self.named = Signal(entry), Signal(config.chunks)
+        self.pool = Signal(range(config.pools))
+        self.done, self.comparing = Signal(Outcome(config)), Signal()
+        self.written = Signal(entry)
+        self.change, self.recycles = Signal(PageChange(config)), Signal(Recycled(config))
+        self.telling, self.recycling = Signal(), Signal()
 
     def elaborate(self, platform):
         m = Module()
-        chunks = self.config.chunks
-        m.submodules.entries = entries = Memory(shape=PageEntry(chunks), depth=self.config.pages,
-                                                init=[])
-        m.submodules.logic = logic = EntryLogic(chunks)
-        m.submodules.recycles = recycles = StreamQueue(Enrolment, depth=4)
-        write = entries.write_port()
-        # An operation sees what the one just before it wrote, even to the same page.
-        read = entries.read_port(transparent_for=[write])
-        wiring.connect(m, wiring.flipped(self.recycled), recycles.o)
-        request, busy = Signal(Request), Signal()
-        chosen, ready = Signal(Request), Signal()
-        # Room for the operation under way and for this one, should both recycle a page.
-        m.d.comb += [ready.eq(recycles.level <= 2), read.addr.eq(chosen.page)]
-        m.d.sync += [request.eq(chosen), busy.eq(self._choose(m, chosen, ready))]
-        done = busy & ~logic.refused
-        m.d.comb += [
-            logic.request.eq(request), logic.old.eq(read.data),
-            write.en.eq(done), write.addr.eq(request.page), write.data.eq(logic.new),
-            self.owner.addr.eq(request.page),
-            self.opened.eq(busy & (request.operation == Operation.OPEN)),
-            self.generation.eq(logic.new.generation),
-            self.refusal.valid.eq(busy & logic.refused), self.refusal.fault.eq(logic.fault),
-            self.accepted.eq(done & (request.operation == Operation.RETURN)),
-            recycles.i.valid.eq(done & logic.held_before & ~logic.held_after
-                                & (request.operation != Operation.ENROL)
-                                & (request.operation != Operation.RETIRE)),
-            recycles.i.p.page.eq(request.page), recycles.i.p.pool.eq(self.owner.data),
-            self.idle.eq(~busy & (recycles.level == 0)),
-        ]
-        self._count(m, logic, request, done)
-        m.d.sync += Assert(~recycles.i.valid | recycles.i.ready)
-        m.d.sync += Assert(~self.opened | ~logic.held_before)
-        with m.If(busy & (request.operation == Operation.DELIVER)):
-            m.d.sync += Assert(logic.old.open & ~(logic.old.chunks & logic.named).any(),
-                               Format("delivered chunks {:b} of page {}: open {}, at the host {:b}",
-                                      logic.named, request.page, logic.old.open,
-                                      logic.old.chunks))
+        m.submodules.waiting = waiting = StreamQueue(Recycled(self.config),
+                                                        depth=RECYCLES)
+        ready = Signal()
+        # Room for what is in the other steps and for this one, should all recycle a page.
+        m.d.comb += [ready.eq(waiting.level <= RECYCLES - STEPS),
+                     self.recycled.valid.eq(waiting.o.valid),
+                     waiting.o.ready.eq(self.recycled.ready),
+                     self.recycled.p.page.eq(waiting.o.p.page),
+                     self.recycled.p.pool.eq(waiting.o.p.pool),
+                     waiting.i.valid.eq(self.recycling), waiting.i.p.eq(self.recycles),
+                     self.idle.eq(~(self.finding | self.deciding | self.comparing | self.telling)
+                                  & (waiting.level == 0))]
+        m.d.sync += Assert(~waiting.i.valid | waiting.i.ready)
+        self._choose(m, ready)
+        logic = self._decide(m)
+        self._find(m, logic)
+        self._compare(m)
+        m.submodules.counts = counts = PageCounts(self.config)
+        wiring.connect(m, wiring.flipped(self.queue_recycled[0]), counts.queue_recycled[0])
+        wiring.connect(m, wiring.flipped(self.queue_recycled[1]), counts.queue_recycled[1])
+        wiring.connect(m, wiring.flipped(self.outstanding[0]), counts.outstanding[0])
+        wiring.connect(m, wiring.flipped(self.outstanding[1]), counts.outstanding[1])
+        m.d.comb += counts.change.eq(self.change)
         return m
 
-    def _choose(self, m, chosen, ready):
+    def _choose(self, m, ready):
         """Pick what comes next: the card's own work before the host's."""
-        taken = Signal()
-        m.d.comb += taken.eq(ready & (self.deliveries.valid | self.opens.valid
-                                      | self.loads.valid | self.returns.valid))
+        chosen = self.chosen
+        m.d.comb += self.taken.eq(ready & (self.deliveries.valid | self.opens.valid
+                                           | self.loads.valid | self.returns.valid))
+        m.d.sync += [self.finding.eq(self.taken), self.found.eq(chosen)]
         with m.If(self.deliveries.valid):
             item = self.deliveries.p
             m.d.comb += [self.deliveries.ready.eq(ready), chosen.operation.eq(Operation.DELIVER),
@@ -272,28 +200,69 @@ class PageTable(wiring.Component):
                          chosen.page.eq(token.page), chosen.queue.eq(self.returns.p.queue),
                          chosen.first.eq(token.first), chosen.last.eq(token.last),
                          chosen.generation.eq(token.generation)]
-        return taken
 
-    def _count(self, m, logic, request, done):
-        """Count pages that left their queue, and those that only the host has."""
-        m.submodules.left = left = StateTable(Count, depth=self.config.queues, reads=3)
-        m.submodules.out = out = StateTable(Count, depth=self.config.pools, reads=3)
-        wiring.connect(m, wiring.flipped(self.queue_recycled[0]), left.read[1])
-        wiring.connect(m, wiring.flipped(self.queue_recycled[1]), left.read[2])
-        for asked, port in zip(self.outstanding, out.read[1:], strict=True):
-            wiring.connect(m, wiring.flipped(asked), port)
-        counts = done & (request.operation != Operation.ENROL)
-        moved = self.moved
+    def _find(self, m, logic):
+        """Read the entry, or take it from the operations that have not or only just written it."""
+        # What a row gives that is read while it is written does not matter: it is not used.
+        m.submodules.entries = entries = Memory(
+            shape=self.entry.shape(), depth=self.config.pages, init=[], attrs={"no_rw_check": 1})
+        m.submodules.chunks = chunks = NamedChunks(self.config)
+        write, read = entries.write_port(), entries.read_port()
+        found, one_ago, two_ago, clash = self.found, Signal(), Signal(), Signal()
         m.d.comb += [
-            left.read[0].addr.eq(logic.old.queue), left.write.addr.eq(logic.old.queue),
-            left.write.en.eq(counts & logic.held_before & ~logic.held_after),
-            left.write.data.eq(left.read[0].data + 1),
-            out.read[0].addr.eq(self.owner.data), out.write.addr.eq(self.owner.data),
-            out.write.en.eq(counts & (logic.out_before != logic.out_after)),
-            out.write.data.eq(Mux(logic.out_after, out.read[0].data + 1, out.read[0].data - 1)),
-            # A page that is registered is with nobody, whatever was known of it.
-            moved.valid.eq(done & ((logic.out_before ^ logic.out_after)
-                                   | (request.operation == Operation.ENROL))),
-            moved.page.eq(request.page), moved.pool.eq(self.owner.data),
-            moved.queue.eq(logic.new.queue), moved.out.eq(logic.out_after),
+            read.addr.eq(self.chosen.page), write.en.eq(self.deciding),
+            write.addr.eq(self.asked.page), write.data.eq(logic.new),
+            one_ago.eq(self.deciding & (self.asked.page == found.page)),
+            two_ago.eq(self.comparing & (self.done.page == found.page)),
+            chunks.request.eq(found), self.owner.addr.eq(found.page),
         ]
+        m.d.sync += [
+            self.deciding.eq(self.finding), self.asked.eq(found), self.named.eq(chunks.named),
+            self.pool.eq(self.owner.data),
+            self.entry.eq(Mux(one_ago, logic.new, Mux(two_ago, self.written, read.data))),
+            clash.eq(self.taken & write.en & (write.addr == read.addr)),
+            Assert(~clash | two_ago),
+        ]
+
+    def _decide(self, m):
+        """Let the operation change the entry, or refuse it; return what does so."""
+        m.submodules.logic = logic = EntryLogic(self.config)
+        asked, old, done = self.asked, self.entry, self.done
+        is_return = self.deciding & (asked.operation == Operation.RETURN)
+        m.d.comb += [
+            logic.request.eq(asked), logic.old.eq(old), logic.named.eq(self.named),
+            self.opened.eq(self.deciding & (asked.operation == Operation.OPEN)),
+            self.generation.eq(old.generation + 1),
+        ]
+        m.d.sync += [
+            self.comparing.eq(self.deciding), self.written.eq(logic.new),
+            done.operation.eq(asked.operation), done.page.eq(asked.page), done.pool.eq(self.pool),
+            done.held.eq(held(old)), done.out.eq(out(old)),
+            self.refusal.valid.eq(is_return & logic.refused), self.refusal.fault.eq(logic.fault),
+            self.accepted.eq(is_return & ~logic.refused),
+            Assert(~self.opened | ~held(old)),
+        ]
+        with m.If(self.deciding & (asked.operation == Operation.DELIVER)):
+            m.d.sync += Assert(old.open & ~(old.chunks & self.named).any(),
+                               Format("delivered chunks {:b} of page {}: open {}, at the host {:b}",
+                                      self.named, asked.page, old.open, old.chunks))
+        return logic
+
+    def _compare(self, m):
+        """See what has become of the page, and tell it a cycle later."""
+        done, change, moved = self.done, self.change, self.moved
+        leaves, moves = Signal(), Signal()
+        enrols = done.operation == Operation.ENROL
+        m.d.comb += [leaves.eq(self.comparing & done.held & ~held(self.written)),
+                     moves.eq(self.comparing & (done.out ^ out(self.written)))]
+        m.d.sync += [
+            self.telling.eq(self.comparing), change.queue.eq(self.written.queue),
+            change.pool.eq(done.pool), change.out.eq(out(self.written)),
+            change.leaves.eq(leaves & ~enrols), change.moves.eq(moves & ~enrols),
+            self.recycling.eq(leaves & ~enrols & (done.operation != Operation.RETIRE)),
+            self.recycles.page.eq(done.page), self.recycles.pool.eq(done.pool),
+            # A page that is registered is with nobody, whatever was known of it.
+            moved.valid.eq(moves | (self.comparing & enrols)),
+        ]
+        m.d.comb += [moved.page.eq(self.recycles.page), moved.pool.eq(change.pool),
+                     moved.queue.eq(change.queue), moved.out.eq(change.out)]

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .layouts import Enrolment, Index
-from .page_table import Load
+from .page_table import STEPS, Load
 from .region_table import Region
 from .state_table import Lookup
 
@@ -28,6 +28,9 @@ class RegionLoader(wiring.Component):
     token of an earlier life fits; only then is the region valid, and returns for it are heard; the
     second puts the pages on the ring. In one pass a page could come back from the host while an
     old token of the next page still fitted.
+
+    Pages of a retired pool that came back just before may still be on their way through the page
+    table: its ring is emptied when they are there.
 
     Members
     -------
@@ -64,7 +67,7 @@ class RegionLoader(wiring.Component):
         config, command = self.config, self.commands.p
         slot, place = Signal(8), Signal(config.region_pages_log2)
         page = Cat(place, slot)
-        last = Signal()
+        last, waited = Signal(), Signal(range(STEPS + 1))
         pool = command.region.pool
         registered, owner = Signal(), Signal(Index)
         m.d.sync += [registered.eq(self.valid.bit_select(slot, 1)), owner.eq(self.slot.data)]
@@ -104,7 +107,7 @@ class RegionLoader(wiring.Component):
                         with m.If(~command.retire):
                             m.next = "Admit region"
             with m.State("Admit region"):
-                # The last renewal is being written in this cycle; the table is up to date after.
+                # The page table finishes the last renewal before it looks at a later return.
                 m.d.comb += self.set_valid.eq(1)
                 m.next = "Enrol pages"
             with m.State("Enrol pages"):
@@ -118,6 +121,12 @@ class RegionLoader(wiring.Component):
                 m.d.sync += slot.eq(slot + 1)
                 m.next = "Look up region"
                 with m.If(slot == config.regions - 1):
+                    m.next = "Await pages"
+            with m.State("Await pages"):
+                # Then they are on offer to the ring, which takes them first.
+                m.d.sync += waited.eq(waited + 1)
+                with m.If(waited == STEPS):
+                    m.d.sync += waited.eq(0)
                     m.next = "Empty ring"
             with m.State("Empty ring"):
                 m.d.comb += self.retire.valid.eq(1)
@@ -125,6 +134,6 @@ class RegionLoader(wiring.Component):
                     m.d.comb += self.commands.ready.eq(1)
                     m.next = "Await command"
         m.d.sync += Assert(loader.ongoing("Await command") | self.commands.valid)
-        m.d.sync += Assert(loader.ongoing("Await command") | loader.ongoing("Empty ring")
-                           | (slot < config.regions))
+        m.d.sync += Assert(loader.ongoing("Await command") | loader.ongoing("Await pages")
+                           | loader.ongoing("Empty ring") | (slot < config.regions))
         return m

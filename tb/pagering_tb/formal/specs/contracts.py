@@ -131,6 +131,7 @@ class RegionLoaderOffers(Offers):
 
     part = "region_loader"
     own = True
+    reach = 20
     mutants = (Mutant(RegionLoader, "elaborate",
                       "with m.If(self.retire.ready):", "with m.If(1):"),)
 

@@ -4,14 +4,45 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Array, Assert, Assume, Cat, Mux, Signal
+from amaranth.hdl import Array, Assert, Assume, Cat, Mux, Signal, Value
 
 from pagering_hdl.layouts import Fault
-from pagering_hdl.page_table import EntryLogic, Operation, PageEntry, PageTable
+from pagering_hdl.page_entry import EntryLogic, NamedChunks, Operation, PageEntry, held, out
+from pagering_hdl.page_table import PageTable
 from pagering_tb.formal.mutant import Mutant
 from pagering_tb.formal.specification import Specification, contents, rows, small
 
-__all__ = ["EntryObeysItsOwner", "PagesAreConserved"]
+__all__ = ["ChunksAreNamed", "EntryObeysItsOwner", "PagesAreConserved"]
+
+
+def _named(request: Any, chunks: int) -> Any:
+    return Cat(~request.none & (request.first <= chunk) & (request.last >= chunk)
+               for chunk in range(chunks))
+
+
+class ChunksAreNamed(Specification):
+    """Every request, of a page of eight chunks."""
+
+    part = "page_table"
+    promise = "an operation names the chunks from its first to its last, or none"
+    steps = 1
+    reach = 1
+    mutants = (
+        Mutant(NamedChunks, "elaborate", "self.chunks - 1 - request.last",
+               "self.chunks - request.last"),
+        Mutant(NamedChunks, "elaborate", "Mux(request.none, 0,", "Mux(0, 0,"),
+    )
+    CHUNKS = 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dut = NamedChunks(small(chunk_bytes=4096 // self.CHUNKS))
+
+    def specify(self, m: Any, dut: Any) -> dict[str, Any]:
+        part, request = self.dut, self.dut.request
+        m.d.comb += [Assume(request.first <= request.last),
+                     Assert(part.named == _named(request, self.CHUNKS))]
+        return {"three in the middle": part.named == 0b111000, "none": part.named == 0}
 
 
 class EntryObeysItsOwner(Specification):
@@ -29,35 +60,28 @@ class EntryObeysItsOwner(Specification):
                "~(self.named & old.chunks).any()"),
         Mutant(EntryLogic, "elaborate", "new.chunks.eq(old.chunks & ~self.named)",
                "new.chunks.eq(old.chunks ^ (self.named << 1))"),
-        Mutant(EntryLogic, "elaborate", "new.open.eq(1), new.chunks.eq(0), new.queue",
-               "new.open.eq(1), new.queue"),
+        Mutant(EntryLogic, "elaborate", "effect.eq(Effect.CLEAR_ALL), new.open.eq(1)",
+               "new.open.eq(1)"),
     )
     CHUNKS = 8
 
     def __init__(self) -> None:
         super().__init__()
-        self.dut = EntryLogic(self.CHUNKS)
+        self.dut = EntryLogic(small(chunk_bytes=4096 // self.CHUNKS))
 
     def specify(self, m: Any, dut: Any) -> dict[str, Any]:
         part, request, old, new = self.dut, self.dut.request, self.dut.old, self.dut.new
-        m.d.comb += [Assume(request.first <= request.last), Assume(request.last < self.CHUNKS)]
-        named = Cat(~request.none & (request.first <= chunk) & (request.last >= chunk)
-                    for chunk in range(self.CHUNKS))
+        named = part.named
         is_return = request.operation == Operation.RETURN
         owner, current = old.queue == request.queue, old.generation == request.generation
         holds = (named & ~old.chunks) == 0
         accepted = is_return & owner & current & holds
         m.d.comb += [
-            Assert(part.named == named),
             Assert(part.refused == (is_return & ~accepted)),
             Assert(~part.refused | (new == old)),
             # One fault, the first of these.
             Assert(~part.refused | (part.fault == Mux(owner, Mux(
                 current, Fault.RETURN_IDLE, Fault.RETURN_GENERATION), Fault.RETURN_OWNER))),
-            Assert(part.held_before == (old.open | old.chunks.any())),
-            Assert(part.held_after == (new.open | new.chunks.any())),
-            Assert(part.out_before == (~old.open & old.chunks.any())),
-            Assert(part.out_after == (~new.open & new.chunks.any())),
         ]
         with m.If(accepted):
             m.d.comb += Assert((new.chunks == (old.chunks & ~named)) & (new.open == old.open)
@@ -81,7 +105,11 @@ class PagesAreConserved(Specification):
 
     A page that is held is open or has chunks at the host, or else it is on its way to the ring:
     always exactly one of these. The placer delivers chunks of open pages, each once; the loader
-    enrols and retires; returns may be anything.
+    enrols and retires; returns may be anything. A page may still be on its way to the ring when it
+    is retired: the loader empties the ring after that.
+
+    What is followed from outside counts an operation when the table begins to decide on it; what
+    its senders promise counts the one before that too.
     """
 
     part = "page_table"
@@ -90,15 +118,15 @@ class PagesAreConserved(Specification):
     reach = 12
     slow = True
     mutants = (
-        Mutant(PageTable, "elaborate", "done & logic.held_before & ~logic.held_after",
-               "done & logic.held_before"),
-        Mutant(PageTable, "elaborate", "done = busy & ~logic.refused", "done = busy"),
-        Mutant(PageTable, "elaborate", "recycles.i.p.page.eq(request.page)",
-               "recycles.i.p.page.eq(chosen.page)"),
-        Mutant(PageTable, "elaborate", "transparent_for=[write]", ""),
-        Mutant(PageTable, "_count", "logic.out_before != logic.out_after", "logic.out_after"),
-        Mutant(PageTable, "_count", "counts & logic.held_before & ~logic.held_after",
-               "counts & ~logic.held_after"),
+        Mutant(PageTable, "_compare", "done.held & ~held(self.written)", "done.held"),
+        Mutant(PageTable, "_decide", "is_return & ~logic.refused", "is_return"),
+        Mutant(PageTable, "_compare", "self.recycles.page.eq(done.page)",
+               "self.recycles.page.eq(self.asked.page)"),
+        Mutant(PageTable, "_find", "Mux(one_ago, logic.new,", "Mux(0, logic.new,"),
+        Mutant(PageTable, "_find", "Mux(two_ago, self.written,", "Mux(0, self.written,"),
+        Mutant(PageTable, "_compare", "done.out ^ out(self.written)", "out(self.written)"),
+        Mutant(PageTable, "_compare", "leaves & ~enrols & (done.operation != Operation.RETIRE)",
+               "leaves"),
     )
     PAGES, CHUNKS, POOLS, QUEUES = 4, 2, 2, 2
 
@@ -107,141 +135,201 @@ class PagesAreConserved(Specification):
         self.dut = PageTable(small())
         self.tied = ("owner__data",)
         pages = range(self.PAGES)
-        self.registered = Array(Signal(name=f"registered_{page}") for page in pages)
-        self.on_ring = Array(Signal(name=f"on_ring_{page}") for page in pages)
-        self.open = Array(Signal(name=f"open_{page}") for page in pages)
-        self.given = Array(Signal(self.CHUNKS, name=f"given_{page}") for page in pages)
+
+        def each(shape: int, name: str) -> Any:
+            return Array(Signal(shape, name=f"{name}_{page}") for page in pages)
+        # From outside; and after the operation that is decided on next.
+        self.registered, self.registered_next = each(1, "registered"), each(1, "registered_next")
+        self.on_ring, self.on_ring_next = each(1, "on_ring"), each(1, "on_ring_next")
+        self.open, self.open_next = each(1, "open"), each(1, "open_next")
+        self.given, self.given_next = (each(self.CHUNKS, "given"),
+                                       each(self.CHUNKS, "given_next"))
 
     def specify(self, m: Any, dut: Any) -> dict[str, Any]:
         part = self.dut
-        self.logic, self.recycles = dut.submodules.logic, dut.submodules.recycles
-        left, out = dut.submodules.left, dut.submodules.out
-        self.quiet(m, left, out, busy=part.opens.valid | part.deliveries.valid
+        self.logic, self.waiting = dut.submodules.logic, dut.submodules.waiting
+        counts, self.storage = dut.submodules.counts, dut.submodules.entries
+        self.quiet(m, counts.left, counts.out, busy=part.opens.valid | part.deliveries.valid
                    | part.loads.valid | part.returns.valid)
         # Each region, of two pages, belongs to a pool.
-        pools = self.constant(m, 2, "pool_of_region")
-        m.d.comb += part.owner.data.eq(pools.bit_select(part.owner.addr[1], 1))
-        took = Signal()
-        m.d.sync += took.eq(part.opens.valid & part.opens.ready
-                            | part.deliveries.valid & part.deliveries.ready
-                            | part.loads.valid & part.loads.ready
-                            | part.returns.valid & part.returns.ready)
+        self.pools = self.constant(m, 2, "pool_of_region")
+        m.d.comb += part.owner.data.eq(self._pool(part.owner.addr))
+        stored = rows(m, self.storage)
+        self._steps(m, Array(stored))
+        entries = self._entries(m, stored)
+        self._ways(m)
         self._senders(m)
         self._lives(m)
-        entries = self._entries(m, rows(m, dut.submodules.entries), took)
-        self._in_one_place(m, entries, took)
-        self._counts(m, entries, pools, left, out)
-        self._refusals_change_nothing(m, rows(m, dut.submodules.entries))
+        self._in_one_place(m, entries)
+        self._counts(m, entries, counts)
+        self._refusals_change_nothing(m, stored)
         return {
             "all pages held": Cat(entry.open for entry in entries).all(),
-            "two on their way to the ring": self.recycles.level == 2,
-            "back before it is closed": took & self.logic.held_before & ~self.logic.held_after
-            & self.logic.old.open,
-            "retired while the host has it": took & self.logic.out_before
-            & (self.logic.request.operation == Operation.RETIRE),
+            "two on their way to the ring": part.recycling & self.had_left,
+            "back before it is closed": self.left & self.logic.old.open,
+            "retired while the host has it": part.deciding & out(part.entry)
+            & (part.asked.operation == Operation.RETIRE),
+            "changed three times in a row": part.finding & part.deciding & part.comparing
+            & (part.found.page == part.asked.page) & (part.found.page == part.done.page),
         }
 
-    def _senders(self, m: Any) -> None:
-        """Assume what the ring, the placer, the checker and the loader promise."""
-        part, width = self.dut, 16
-        opens, delivery, load = part.opens.p, part.deliveries.p, part.loads.p
-        token = part.returns.p.token
-        self.named = Signal(self.CHUNKS)
-        on_way = Signal(self.PAGES)
-        for valid, page in (*((taken, item.page) for taken, item in contents(m, self.recycles)),
-                            (self.recycles.i.valid, self.recycles.i.p.page)):
-            with m.If(valid):
-                m.d.comb += on_way.bit_select(page[:width], 1).eq(1)
-        self.on_way = on_way
+    def _pool(self, page: Any) -> Any:
+        return self.pools.bit_select(page >> 1, 1)
+
+    def _steps(self, m: Any, stored: Any) -> None:
+        """Assert what the steps of the table know of the operations in them."""
+        part, read = self.dut, self.storage.read_ports[0].data
+        asked, done = part.asked, part.done
+        old_row, done_row, found_row = (Value.cast(stored[item.page])
+                                        for item in (asked, done, part.found))
+        just_written = part.comparing & (done.page == part.found.page)
         m.d.comb += [
-            self.named.eq(Cat(~delivery.none & (delivery.first <= chunk)
-                              & (delivery.last >= chunk) for chunk in range(self.CHUNKS))),
-            *(Assume(page < self.PAGES) for page in (opens.page, delivery.page, load.page,
-                                                     token.page)),
-            Assume(opens.queue < self.QUEUES), Assume(part.returns.p.queue < self.QUEUES),
-            *(Assume((item.first <= item.last) & (item.last < self.CHUNKS))
-              for item in (delivery, token)),
-            Assume(~part.opens.valid | self.on_ring[opens.page]),
-            Assume(~part.deliveries.valid | (self.open[delivery.page] & (
-                self.given[delivery.page] & self.named == 0) & (~delivery.none
-                                                                | delivery.closes))),
-            # A pool is retired when nothing is open, and what comes back late goes before.
-            Assume(~part.loads.valid | ~load.retire | (
-                self.registered[load.page] & ~self.open[load.page]
-                & ~on_way.bit_select(load.page, 1))),
-            Assume(~part.loads.valid | load.retire | ~self.registered[load.page]),
+            Assert(~part.finding | just_written | (Value.cast(read) == found_row)),
+            Assert(~part.deciding | (Value.cast(part.entry) == old_row)),
+            Assert(~part.deciding | (part.named == _named(asked, self.CHUNKS))),
+            Assert(~part.deciding | (part.pool == self._pool(asked.page))),
+            Assert(~part.comparing | (Value.cast(part.written) == done_row)),
+            Assert(~part.comparing | (done.pool == self._pool(done.page))),
+            Assert(~part.recycling | (part.recycles.pool == self._pool(part.recycles.page))),
         ]
 
-    def _lives(self, m: Any) -> None:
-        """Follow every page from outside."""
-        part = self.dut
-        opens, delivery, load = part.opens.p, part.deliveries.p, part.loads.p
-        with m.If(part.recycled.valid & part.recycled.ready):
-            m.d.comb += Assert(~self.on_ring[part.recycled.p.page])
-            m.d.sync += self.on_ring[part.recycled.p.page].eq(1)
-        with m.If(part.opens.valid & part.opens.ready):
-            m.d.sync += [self.on_ring[opens.page].eq(0), self.open[opens.page].eq(1),
-                         self.given[opens.page].eq(0)]
-        with m.If(part.deliveries.valid & part.deliveries.ready):
-            m.d.sync += self.given[delivery.page].eq(self.given[delivery.page] | self.named)
-            with m.If(delivery.closes):
-                m.d.sync += self.open[delivery.page].eq(0)
-        with m.If(part.loads.valid & part.loads.ready):
-            # The loader puts it on the ring, or empties the ring.
-            m.d.sync += [self.registered[load.page].eq(~load.retire),
-                         self.on_ring[load.page].eq(~load.retire)]
-
-    def _entries(self, m: Any, stored: list[Any], took: Any) -> list[Any]:
-        """Return the entries as they will be when the operation under way is done."""
-        entries = []
-        done = took & ~self.logic.refused
+    def _entries(self, m: Any, stored: list[Any]) -> list[Any]:
+        """Return the entries as they will be when what is being decided is done."""
+        part, entries = self.dut, []
         for page, row in enumerate(stored):
-            entry = Signal(PageEntry(self.CHUNKS), name=f"entry_{page}")
-            with m.If(done & (self.logic.request.page == page)):
+            entry = Signal(PageEntry(part.config), name=f"entry_{page}")
+            with m.If(part.deciding & (part.asked.page == page)):
                 m.d.comb += entry.eq(self.logic.new)
             with m.Else():
                 m.d.comb += entry.eq(row)
             entries.append(entry)
         return entries
 
-    def _in_one_place(self, m: Any, entries: list[Any], took: Any) -> None:
-        places = [(taken, item.page) for taken, item in contents(m, self.recycles)]
-        places.append((self.recycles.i.valid, self.recycles.i.p.page))
+    def _ways(self, m: Any) -> None:
+        """See which pages leave their queue in the steps, and which are on their way back."""
+        part = self.dut
+        asked, done, new = part.asked, part.done, self.logic.new
+        self.left = part.deciding & held(part.entry) & ~held(new)
+        self.had_left = part.comparing & done.held & ~held(part.written)
+        self.places = [(taken, item.page) for taken, item in contents(m, self.waiting)]
+        self.places += [
+            (part.recycling, part.recycles.page),
+            (self.had_left & (done.operation != Operation.RETIRE), done.page),
+            (self.left & (asked.operation != Operation.RETIRE), asked.page)]
+        self.ways = [Signal(4, name=f"ways_{page}") for page in range(self.PAGES)]
+        for page, ways in enumerate(self.ways):
+            m.d.comb += ways.eq(sum(valid & (where == page) for valid, where in self.places))
+
+    def _senders(self, m: Any) -> None:
+        """Assume what the ring, the placer, the checker and the loader promise."""
+        part = self.dut
+        opens, delivery, load = part.opens.p, part.deliveries.p, part.loads.p
+        token, ways = part.returns.p.token, Array(self.ways)
+        named = _named(delivery, self.CHUNKS)
+        m.d.comb += [
+            *(Assume(page < self.PAGES) for page in (opens.page, delivery.page, load.page,
+                                                     token.page)),
+            Assume(opens.queue < self.QUEUES), Assume(part.returns.p.queue < self.QUEUES),
+            *(Assume((item.first <= item.last) & (item.last < self.CHUNKS))
+              for item in (delivery, token)),
+            Assume(~part.opens.valid | self.on_ring_next[opens.page]),
+            Assume(~part.deliveries.valid | (self.open_next[delivery.page] & (
+                self.given_next[delivery.page] & named == 0) & (~delivery.none
+                                                                | delivery.closes))),
+            # A pool is retired when nothing is open, and registered when its ring was emptied.
+            Assume(~part.loads.valid | ~load.retire | (
+                self.registered_next[load.page] & ~self.open_next[load.page])),
+            Assume(~part.loads.valid | load.retire | (
+                ~self.registered_next[load.page] & (ways[load.page] == 0))),
+        ]
+        # So it is with the operation that has been chosen.
+        found, page = part.found, part.found.page
+        named = _named(found, self.CHUNKS)
+        with m.If(part.finding), m.Switch(found.operation):
+            with m.Case(Operation.OPEN):
+                m.d.comb += Assert(self.on_ring[page])
+            with m.Case(Operation.DELIVER):
+                m.d.comb += Assert(self.open[page] & (self.given[page] & named == 0)
+                                   & (~found.none | found.closes))
+            with m.Case(Operation.RETIRE):
+                m.d.comb += Assert(self.registered[page] & ~self.open[page])
+            with m.Case(Operation.ENROL):
+                m.d.comb += Assert(~self.registered[page] & (ways[page] == 0))
+            with m.Case(Operation.RETURN):
+                m.d.comb += Assert(~found.none)
+            with m.Default():
+                m.d.comb += Assert(0)
+
+    def _lives(self, m: Any) -> None:
+        """Follow every page from outside."""
+        part, found = self.dut, self.dut.found
+        for page in range(self.PAGES):
+            registered, on_ring = self.registered_next[page], self.on_ring_next[page]
+            is_open, given = self.open_next[page], self.given_next[page]
+            m.d.comb += [registered.eq(self.registered[page]), on_ring.eq(self.on_ring[page]),
+                         is_open.eq(self.open[page]), given.eq(self.given[page])]
+            with m.If(part.finding & (found.page == page)), m.Switch(found.operation):
+                with m.Case(Operation.OPEN):
+                    m.d.comb += [on_ring.eq(0), is_open.eq(1), given.eq(0)]
+                with m.Case(Operation.DELIVER):
+                    m.d.comb += given.eq(self.given[page] | _named(found, self.CHUNKS))
+                    with m.If(found.closes):
+                        m.d.comb += is_open.eq(0)
+                with m.Case(Operation.ENROL, Operation.RETIRE):
+                    # The loader puts it on the ring, or empties the ring.
+                    enrols = found.operation == Operation.ENROL
+                    m.d.comb += [registered.eq(enrols), on_ring.eq(enrols)]
+            m.d.sync += [self.registered[page].eq(registered), self.on_ring[page].eq(on_ring),
+                         self.open[page].eq(is_open), self.given[page].eq(given)]
+        with m.If(part.recycled.valid & part.recycled.ready):
+            page = part.recycled.p.page
+            m.d.comb += Assert(~self.on_ring[page])
+            m.d.sync += self.on_ring[page].eq(self.registered_next[page])
+
+    def _in_one_place(self, m: Any, entries: list[Any]) -> None:
+        part = self.dut
         for page, entry in enumerate(entries):
-            ways = sum(valid & (where == page) for valid, where in places)
-            held = entry.open | entry.chunks.any()
+            ways = self.ways[page]
             m.d.comb += [
-                Assert(self.registered[page] | ~(self.on_ring[page] | held | (ways != 0))),
+                Assert(self.registered[page]
+                       | (~(self.on_ring[page] | held(entry)) & (ways <= 1))),
                 # Exactly one of these.
-                Assert(~self.registered[page] | (self.on_ring[page] + held + ways == 1)),
+                Assert(~self.registered[page] | (self.on_ring[page] + held(entry) + ways == 1)),
                 Assert(entry.open == self.open[page]),
                 Assert((entry.chunks & ~self.given[page]) == 0),
-                Assert(~held | (entry.queue < self.QUEUES)),
             ]
-        m.d.comb += Assert(self.recycles.level + took <= 4)
+        m.d.comb += Assert(self.waiting.level + part.finding + part.deciding + part.comparing
+                           + part.recycling <= self.waiting.depth)
 
-    def _counts(self, m: Any, entries: list[Any], pools: Any, left: Any, out: Any) -> None:
-        """The running counts are those of the pages."""
-        for pool, row in enumerate(_after_write(m, out)):
-            has = [~entry.open & entry.chunks.any() & (pools[page // 2] == pool)
+    def _counts(self, m: Any, entries: list[Any], counts: Any) -> None:
+        """The running counts are those of the pages, but for what is still in the steps."""
+        part, old, new, written = self.dut, self.dut.entry, self.logic.new, self.dut.written
+        for pool, row in enumerate(_after_write(m, counts.out)):
+            has = [out(entry) & (self._pool(Value.cast(page)) == pool)
                    for page, entry in enumerate(entries)]
-            m.d.comb += Assert(row == sum(has))
+            here, there = (part.deciding & (part.pool == pool),
+                           part.comparing & (part.done.pool == pool))
+            m.d.comb += Assert(
+                (row + (here & out(new)) + (there & out(written)))[:17]
+                == (sum(has) + (here & out(old)) + (there & part.done.out))[:17])
         opened = Array(Signal(17, name=f"opened_{queue}") for queue in range(self.QUEUES))
-        with m.If(self.dut.opens.valid & self.dut.opens.ready):
-            m.d.sync += opened[self.dut.opens.p.queue].eq(opened[self.dut.opens.p.queue] + 1)
-        for queue, row in enumerate(_after_write(m, left)):
-            has = [(entry.open | entry.chunks.any()) & (entry.queue == queue)
-                   for entry in entries]
-            m.d.comb += Assert((opened[queue] - row)[:17] == sum(has))
-        m.d.comb += Assert(~(left.sweeping | out.sweeping) | ~Cat(self.on_ring).any())
+        with m.If(part.finding & (part.found.operation == Operation.OPEN)):
+            m.d.sync += opened[part.found.queue].eq(opened[part.found.queue] + 1)
+        for queue, row in enumerate(_after_write(m, counts.left)):
+            has = [held(entry) & (entry.queue == queue) for entry in entries]
+            m.d.comb += Assert((opened[queue] - row)[:17] == sum(has)
+                               + (self.left & (old.queue == queue))
+                               + (self.had_left & (written.queue == queue)))
+        begins = counts.left.sweeping | counts.out.sweeping
+        m.d.comb += Assert(~begins | ~(Cat(self.registered).any() | part.finding | part.deciding
+                                       | part.comparing | part.telling))
 
     def _refusals_change_nothing(self, m: Any, stored: list[Any]) -> None:
-        refused, before = Signal(), [Signal.like(row) for row in stored]
-        m.d.sync += refused.eq(self.dut.refusal.valid)
+        part, before = self.dut, [Signal.like(row) for row in stored]
         m.d.sync += [old.eq(row) for old, row in zip(before, stored, strict=True)]
-        with m.If(self.dut.refusal.valid):
-            m.d.comb += Assert(~self.recycles.i.valid & ~self.dut.accepted & ~self.dut.opened)
-        with m.If(refused):
+        with m.If(part.refusal.valid):
+            m.d.comb += [Assert(part.comparing & ~self.had_left & ~part.accepted),
+                         Assert(part.done.out == out(part.written))]
             m.d.comb += [Assert(old == row) for old, row in zip(before, stored, strict=True)]
 
 
