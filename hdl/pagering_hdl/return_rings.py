@@ -72,6 +72,14 @@ class LineRead(data.Struct):
     """Tokens that count, 1 to 16."""
 
 
+class LinePlace(data.Struct):
+    """A read that waits, within the page of memory that all that wait are of."""
+
+    line: unsigned(6)
+    skip: unsigned(4)
+    count: unsigned(5)
+
+
 class Finished(data.Struct):
     """The tokens of a read are in the card, or lost."""
 
@@ -128,6 +136,12 @@ class ReturnRings(wiring.Component):
         self.rows = RingWords(queues)
         self.operation, self.queue = Signal(Operation), Signal(Index)
         self.index, self.count, self.heard = Signal(RingIndex), Signal(5), Signal()
+        self.size, self.mask = Signal(RingIndex), Signal(RingIndex)
+        """Of the ring, in tokens; that less one. From the second cycle after its word is there."""
+        self.offset = Signal(7)
+        """Pages of memory from the ring's base to what is looked for."""
+        self.asker, self.page = Signal(Index), Signal(52)
+        """Of the reads that wait: whose they are, and bits 63:12 of their address."""
         self.posted = Signal(queues)
         """Queues with tokens in their ring that are not in the card."""
         self.due = Signal(queues)
@@ -139,10 +153,9 @@ class ReturnRings(wiring.Component):
         m = Module()
         m.submodules.rows = rows = self.rows
         m.submodules.rung = self.rung = rung = StreamBuffer(Rung)
-        m.submodules.asked = self.asked = StreamQueue(LineRead, depth=READS_AHEAD)
+        m.submodules.asked = self.asked = asked = StreamQueue(LinePlace, depth=READS_AHEAD)
         wiring.connect(m, wiring.flipped(self.setting), rows.setting)
         wiring.connect(m, wiring.flipped(self.shown), rows.shown)
-        wiring.connect(m, wiring.flipped(self.reads), self.asked.o)
         m.d.comb += [
             rung.i.valid.eq(self.doorbells.valid), self.doorbells.ready.eq(rung.i.ready),
             rung.i.p.doorbell.eq(self.doorbells.p),
@@ -153,9 +166,14 @@ class ReturnRings(wiring.Component):
             judged = self.heard & (self.queue == queue)
             m.d.comb += self.unfinished[queue].eq(self.posted[queue] | waits | judged)
         log2 = rows.words.size[:5]
-        self.mask = Signal(16)
-        m.d.comb += [rows.queue.eq(self.queue), self.mask.eq((1 << log2) - 1),
-                     self.refusal.fault.eq(Fault.REGISTER_VALUE)]
+        m.d.comb += [
+            rows.queue.eq(self.queue), self.refusal.fault.eq(Fault.REGISTER_VALUE),
+            self.reads.valid.eq(asked.o.valid), asked.o.ready.eq(self.reads.ready),
+            self.reads.p.queue.eq(self.asker), self.reads.p.skip.eq(asked.o.p.skip),
+            self.reads.p.address.eq(Cat(Const(0, 6), asked.o.p.line, self.page)),
+            self.reads.p.count.eq(asked.o.p.count),
+        ]
+        m.d.sync += [self.size.eq(1 << log2), self.mask.eq((1 << log2) - 1)]
         with m.If(self.mirrors.ready):
             m.d.sync += self.mirrors.valid.eq(0)
         with m.FSM(name="return_rings"):
@@ -176,14 +194,27 @@ class ReturnRings(wiring.Component):
 
     def _choose(self, m):
         """Pick what to do; among queues with something to fetch or to mirror, the next in turn."""
-        turn, rang = Signal(Index), Signal()
+        turn, rang = Signal(range(self.config.queues)), Signal()
         rung, finished = self.rung.o, self.finished
-        fetches = self.due.bit_select(turn, 1) & (self.asked.level == 0)
-        mirrors = self.stale.bit_select(turn, 1) & ~self.mirrors.valid
-        m.d.sync += [self.count.eq(finished.p.count), self.index.eq(rung.p.doorbell.index)]
+        # The queue before the one in turn, as it was found a cycle ago; if nothing was done since.
+        seen, fetches, mirrors = Signal(Index), Signal(), Signal()
+        looks = Signal()
+        m.d.sync += [
+            self.count.eq(finished.p.count), self.index.eq(rung.p.doorbell.index),
+            seen.eq(turn), mirrors.eq(looks & self.stale.bit_select(turn, 1)
+                                      & ~self.mirrors.valid),
+            fetches.eq(looks & self.due.bit_select(turn, 1) & (self.asked.level == 0)),
+        ]
+        with m.If(fetches | mirrors):
+            # Unless it is done now, it is looked at once more.
+            m.d.sync += turn.eq(seen)
         with m.If(finished.valid):
             m.d.comb += finished.ready.eq(1)
             m.d.sync += [self.operation.eq(Operation.FINISH), self.queue.eq(finished.p.queue)]
+            m.next = "Load words"
+        with m.Elif(fetches | mirrors):
+            m.d.sync += [self.queue.eq(seen), turn.eq(turn),
+                         self.operation.eq(Mux(fetches, Operation.FETCH, Operation.MIRROR))]
             m.next = "Load words"
         with m.Elif(rung.valid & ~rang):
             m.d.comb += rung.ready.eq(1)
@@ -193,12 +224,10 @@ class ReturnRings(wiring.Component):
         with m.Else():
             # All queues are looked at between two doorbells: one that rings and rings delays the
             # others no more than one that has much to return.
-            m.d.sync += [turn.eq(turn + 1), self.queue.eq(turn),
-                         self.operation.eq(Mux(fetches, Operation.FETCH, Operation.MIRROR))]
+            m.d.comb += looks.eq(1)
+            m.d.sync += turn.eq(turn + 1)
             with m.If(turn == self.config.queues - 1):
                 m.d.sync += [turn.eq(0), rang.eq(0)]
-            with m.If(fetches | mirrors):
-                m.next = "Load words"
 
     def _load(self, m):
         """Read the words that the operation needs, then begin it."""
@@ -227,8 +256,8 @@ class ReturnRings(wiring.Component):
                          before.eq(words.produced - words.consumed)]
             m.next = "Judge doorbell"
         with m.State("Judge doorbell"):
-            m.d.sync += fits.eq((ahead >= before) & (ahead <= self.mask + 1)
-                                & words.size[:5].any() & self.heard)
+            m.d.sync += fits.eq((ahead >= before) & words.size[:5].any() & self.heard
+                                & ((ahead == self.size) | ~(ahead & ~self.mask).any()))
             m.next = "Take doorbell"
         with m.State("Take doorbell"):
             with m.If(fits):
@@ -244,28 +273,30 @@ class ReturnRings(wiring.Component):
                 m.next = "Choose operation"
 
     def _fetch(self, m):
-        """Ask for lines until the ring is fetched or enough reads wait."""
-        words, asked, read = self.rows.words, self.asked, Signal(LineRead)
-        fetched, left, in_line = Signal(RingIndex), Signal(RingIndex), Signal(5)
-        m.d.comb += [asked.i.p.eq(read), in_line.eq(abi.RETURN_LINE - fetched[:4])]
+        """Ask for lines until the ring is fetched, a page of it ends or enough reads wait."""
+        words, asked, read = self.rows.words, self.asked, Signal(LinePlace)
+        fetched, left = Signal(RingIndex), Signal(RingIndex)
+        in_line, place = Signal(5), Signal(16)
+        m.d.comb += [asked.i.p.eq(read), in_line.eq(abi.RETURN_LINE - fetched[:4]),
+                     place.eq(fetched & self.mask), self.offset.eq(place[10:])]
         with m.State("Fetch"):
             m.d.sync += [fetched.eq(words.fetched), left.eq(words.produced - words.fetched)]
+            m.next = "Find page"
+        with m.State("Find page"):
+            m.d.sync += [self.asker.eq(self.queue), self.page.eq(self._page())]
             m.next = "Describe read"
         with m.State("Describe read"):
-            m.d.sync += [
-                read.queue.eq(self.queue), read.skip.eq(fetched),
-                read.count.eq(Mux(left < in_line, left, in_line)),
-                read.address.eq(self._address(Cat(
-                    Const(0, 6), (fetched & self.mask)[4:]))),
-            ]
+            short = ~left[4:].any() & (left[:4] < in_line)
+            m.d.sync += [read.skip.eq(fetched), read.line.eq(place[4:]),
+                         read.count.eq(Mux(short, left, in_line))]
             m.next = "Ask for read"
         with m.State("Ask for read"):
             m.d.comb += asked.i.valid.eq(1)
             m.d.sync += [fetched.eq(fetched + read.count), left.eq(left - read.count),
-                         Assert(asked.i.ready & (left != 0) & (left <= self.mask + 1))]
+                         Assert(asked.i.ready & (left != 0) & (left <= self.size))]
             m.next = "Go on"
         with m.State("Go on"):
-            with m.If((left != 0) & (asked.level < READS_AHEAD - 1)):
+            with m.If((left != 0) & (asked.level < READS_AHEAD - 1) & ~read.line.all()):
                 m.next = "Describe read"
             with m.Else():
                 done = self._store(m, Word.FETCHED, fetched)
@@ -286,17 +317,16 @@ class ReturnRings(wiring.Component):
 
     def _mirror(self, m):
         """Offer the consumer index, if the host wants it: its place is right behind the ring."""
-        words, write, behind = self.rows.words, self.mirrors.p, Signal(19)
-        m.d.comb += behind.eq(4 << words.size[:5])
+        words, write = self.rows.words, self.mirrors.p
+        m.d.comb += self.offset.eq(self.size[10:])
         m.d.sync += [
             self.stale.bit_select(self.queue, 1).eq(0), self.mirrors.valid.eq(words.size[8]),
             write.queue.eq(self.queue), write.index.eq(words.consumed),
-            write.address.eq(self._address(behind)),
+            write.address.eq(Cat(Const(0, 2), self.size[:10], self._page())),
         ]
         m.next = "Choose operation"
 
-    def _address(self, offset):
-        """Return the DMA address of a place in the ring, or right behind it."""
+    def _page(self):
+        """Return bits 63:12 of the address of what is ``offset`` pages from the ring's base."""
         words = self.rows.words
-        base = Cat(words.low[12:], words.high)
-        return Cat(offset[:12], (base + offset[12:])[:52])
+        return (Cat(words.low[12:], words.high) + self.offset)[:52]
