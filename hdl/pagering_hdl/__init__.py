@@ -47,7 +47,9 @@ Beside it: ``register_window``, made of ``axi_lite`` (the bus), ``access_decoder
 (``register_port``; ``queue_settings`` and ``setting_tables`` for all who need a setting);
 ``interrupts`` with ``moderation``; ``region_loader``,
 ``lifecycle`` and ``reset_control`` (start, drain, reset), ``pool_monitor``, ``pause``,
-``clock``, ``count_mirror`` and ``oldest_pages`` (what the host can know of a pool cheaply).
+``clock``, ``count_mirror`` and ``oldest_pages`` (what the host can know of a pool cheaply; from
+``stays``). The page table is made of ``page_entry`` (what an operation makes of a page) and
+``page_counts``.
 ``statistics`` counts everything: ``stream_meter`` and ``queue_meter`` tell what
 happens, ``event_tallies`` and ``frame_tallies`` note it (``tallies``), ``counter_sweep`` keeps
 the counts, ``counter_registers`` show them.

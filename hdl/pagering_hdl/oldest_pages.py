@@ -3,42 +3,28 @@
 Every page has the time at which it was handed over whole, in a memory of its own that follows the
 page table's events. A walk goes over all pages for one pool, then for the next: no event waits for
 it, and it costs no cycle of the page table.
+
+A time is kept in few bits. It starts in units of ``abi.AGE_CYCLES`` cycles, and whenever the walk
+meets one whose age fills half of its range, it is noted anew in units four times as long. So an
+age of any length is known to within a sixteenth of itself, and of two pages it can be told which
+is older by comparing first the units, then the ages in them.
 """
 
-from amaranth.hdl import Module, Mux, Signal, unsigned
-from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
+from pagering import abi
+
 from .block_table import BlockTable
-from .layouts import Index, PageId, PageMove
+from .layouts import PageMove, struct
 from .state_table import Lookup
+from .stays import STEPS, Stays
 
-__all__ = ["OldestPage", "OldestPages"]
+__all__ = ["OldestPages"]
 
-Time = unsigned(32)
+Age = unsigned(32)
 """In units of ``abi.AGE_CYCLES`` cycles."""
-STEPS = 4
-"""Cycles from a page's turn to its verdict."""
-
-
-class Stay(data.Struct):
-    """Where a page is, and since when."""
-
-    out: unsigned(1)
-    """Only the host has it."""
-    pool: Index
-    queue: Index
-    since: Time
-
-
-class OldestPage(data.Struct):
-    """The find of one walk."""
-
-    valid: unsigned(1)
-    page: PageId
-    queue: Index
-    age: Time
 
 
 class OldestPages(wiring.Component):
@@ -49,67 +35,69 @@ class OldestPages(wiring.Component):
     moved : :py:`In(PageMove)`
     valid : :py:`In(regions)`
         Regions in use: what is known of other pages is of an earlier life.
-    shown : :py:`In(Lookup(Index, OldestPage))`
-        Find of the last walk for a pool; one cycle late.
+    shown : :py:`In(Lookup(7, 32))`
+        Find of the last walk for a pool, as its registers show it: pool above, its age below. One
+        cycle late.
     """
 
     def __init__(self, config):
         self.config = config
         super().__init__({"moved": In(PageMove), "valid": In(config.regions),
-                          "shown": In(Lookup(Index, OldestPage))})
+                          "shown": In(Lookup(7, 32))})
 
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        m.submodules.stays = stays = Memory(shape=Stay, depth=config.pages, init=[],
-                                            attrs={"ram_style": "block"})
-        m.submodules.finds = finds = BlockTable(OldestPage, depth=config.pools)
+        m.submodules.stays = stays = Stays(config)
+        m.submodules.finds = finds = BlockTable(32, depth=2 * config.pools, index=7)
         wiring.connect(m, wiring.flipped(self.shown), finds.read[0])
-        clock, moved, into = Signal(Time.width + 10), Signal(PageMove), stays.write_port()
-        self.now = clock[10:]
-        m.d.sync += [clock.eq(clock + 1), moved.eq(self.moved)]
+        best, find = Signal(stays.seen.shape()), Signal(struct(abi.POOL["OLDEST"]))
+        pool, page, age = Signal(range(config.pools)), Signal(range(config.pages)), Signal(Age)
+        drained = Signal(range(STEPS + 1))
         m.d.comb += [
-            into.en.eq(moved.valid), into.addr.eq(moved.page), into.data.out.eq(moved.out),
-            into.data.pool.eq(moved.pool), into.data.queue.eq(moved.queue),
-            into.data.since.eq(self.now),
+            stays.moved.eq(self.moved), stays.valid.eq(self.valid),
+            stays.pool.eq(pool), stays.page.eq(page),
+            find.page.eq(best.page), find.queue.eq(best.queue), find.valid.eq(best.counts),
+            finds.write.addr.eq(Cat(0, pool)), finds.write.data.eq(find),
         ]
-        pool, page = Signal(Index), Signal(range(config.pages))
-        walking, ending = Signal(), Signal(range(STEPS + 1))
-        best = Signal(OldestPage)
-        self._judge(m, stays.read_port(), page, pool, walking, best)
-        m.d.comb += [finds.write.addr.eq(pool), finds.write.data.eq(best)]
+        with m.If(stays.seen.counts & (~best.counts | (stays.seen.rank.as_value()
+                                                        > best.rank.as_value()))):
+            m.d.sync += best.eq(stays.seen)
         with m.FSM(name="oldest_pages"):
             with m.State("Walk"):
-                m.d.comb += walking.eq(1)
-                m.d.sync += [page.eq(page + 1), ending.eq(0)]
+                m.d.comb += stays.walking.eq(1)
+                m.d.sync += [page.eq(page + 1), drained.eq(0)]
                 with m.If(page == config.pages - 1):
-                    m.d.sync += page.eq(0)
                     m.next = "Await verdicts"
+                self._turn_back(m, stays, page)
             with m.State("Await verdicts"):
-                m.d.sync += ending.eq(ending + 1)
-                with m.If(ending == STEPS):
-                    m.next = "Note find"
-            with m.State("Note find"):
+                m.d.sync += drained.eq(drained + 1)
+                with m.If(drained == STEPS):
+                    m.next = "Note page"
+                self._turn_back(m, stays, page)
+            with m.State("Round time"):
+                m.d.comb += stays.rounds.eq(1)
+                with m.If(stays.rounded):
+                    m.next = "Walk"
+            with m.State("Note page"):
                 m.d.comb += finds.write.en.eq(1)
-                m.d.sync += [best.eq(0), pool.eq(Mux(pool == config.pools - 1, 0, pool + 1))]
+                m.d.sync += age.eq(Mux(best.counts, best.rank.age, 0))
+                m.next = "Scale age"
+            with m.State("Scale age"):
+                m.d.sync += [age.eq(age << 2), best.rank.units.eq(best.rank.units - 1)]
+                with m.If(best.rank.units == 0):
+                    m.d.sync += age.eq(age)
+                    m.next = "Note age"
+            with m.State("Note age"):
+                m.d.comb += [finds.write.en.eq(1), finds.write.addr.eq(Cat(1, pool)),
+                             finds.write.data.eq(age)]
+                m.d.sync += [best.eq(0), page.eq(0),
+                             pool.eq(Mux(pool == config.pools - 1, 0, pool + 1))]
                 m.next = "Walk"
         return m
 
-    def _judge(self, m, read, page, pool, walking, best):
-        """Read, look whether the page counts, take its age, compare: a cycle each."""
-        slot_log2 = self.config.region_pages_log2
-        asked, looked, aged = (Signal(PageId, name=f"{step}_page")
-                               for step in ("asked", "looked", "aged"))
-        walked, counts, candidate = Signal(), Signal(), Signal()
-        stay, age, queue = Signal(Stay), Signal(Time), Signal(Index)
-        m.d.comb += read.addr.eq(page)
-        m.d.sync += [
-            asked.eq(page), walked.eq(walking),
-            looked.eq(asked), stay.eq(read.data),
-            counts.eq(walked & self.valid.bit_select(asked >> slot_log2, 1)),
-            aged.eq(looked), age.eq(self.now - stay.since), queue.eq(stay.queue),
-            candidate.eq(counts & stay.out & (stay.pool == pool)),
-        ]
-        with m.If(candidate & (~best.valid | (age > best.age))):
-            m.d.sync += [best.valid.eq(1), best.page.eq(aged), best.queue.eq(queue),
-                         best.age.eq(age)]
+    def _turn_back(self, m, stays, page):
+        """Note the time of a page anew if it is due; the walk goes on from there."""
+        with m.If(stays.due):
+            m.d.sync += page.eq(stays.seen.page)
+            m.next = "Round time"

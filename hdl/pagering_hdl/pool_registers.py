@@ -9,7 +9,6 @@ from pagering import abi
 from .block_table import BlockTable
 from .count_mirror import MirrorSettings
 from .layouts import Count, Fault, Index, PoolView, struct
-from .oldest_pages import OldestPage
 from .page_table import Refusal
 from .region_loader import LoaderCommand
 from .region_table import Region
@@ -37,8 +36,8 @@ class PoolRegisters(wiring.Component):
     view : :py:`In(PoolView)`
         One pool after the other.
     peak : :py:`Out(Lookup(Index, Count))`
-    oldest : :py:`Out(Lookup(Index, OldestPage))`
-        One cycle late.
+    oldest : :py:`Out(Lookup(7, 32))`
+        OLDEST or OLDEST_AGE, one cycle late: pool above, age below.
     mirror : :py:`In(Lookup(7, MirrorSettings))`
         Likewise: pool above, high word below.
     retire : :py:`Out(stream.Signature(Index))`
@@ -54,7 +53,7 @@ class PoolRegisters(wiring.Component):
             "drained": In(pools), "lifo": Out(pools), "low": In(pools),
             "limit": In(Lookup(Index, Count)), "thresholds": In(Lookup(Index, LOW_WATER)),
             "view": In(PoolView), "peak": Out(Lookup(Index, Count)),
-            "oldest": Out(Lookup(Index, OldestPage)), "mirror": In(Lookup(7, MirrorSettings)),
+            "oldest": Out(Lookup(7, 32)), "mirror": In(Lookup(7, MirrorSettings)),
             "retire": Out(stream.Signature(Index)), "refusal": Out(Refusal),
         })
 
@@ -106,12 +105,15 @@ class PoolRegisters(wiring.Component):
         m.d.sync += turn.eq(view.pool == index)
         # All registers are shown when the pool's turn comes.
         answer_late(m, port, 2, turn)
-        m.d.comb += [self.peak.addr.eq(index), self.oldest.addr.eq(index)]
+        m.d.comb += [
+            self.peak.addr.eq(index),
+            self.oldest.addr.eq(Cat(port.read_offset == abi.POOL["OLDEST_AGE"].offset, index)),
+        ]
         show(m, port, abi.POOL, {
             "STATUS": Cat(self.drained.bit_select(index, 1), self.low.bit_select(index, 1)),
             "REGISTERED": view.registered, "FREE": view.free, "OUTSTANDING": view.outstanding,
             "PEAK": self.peak.data,
-            "OLDEST": Cat(oldest.page, oldest.queue, oldest.valid), "OLDEST_AGE": oldest.age,
+            "OLDEST": oldest, "OLDEST_AGE": oldest,
         })
 
 

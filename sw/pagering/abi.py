@@ -647,11 +647,13 @@ POOL = Block("POOL", "A recycle ring and its regions, privileged.", 0x1000, 0x40
     Register("MIRROR_HIGH", 0x28, Access.RW, "DMA address of the mirror, upper half.",
              Field("address", 32)),
     _ro("OLDEST", 0x2C, "The page that only the host has had for longest. As the card found it "
-        "when it last went over all pages: at most 2 x pools x (pages + 8) cycles ago.",
+        "when it last went over all pages: about 2 x pools x (pages + 32) cycles ago at "
+        "most.",
         Field("page", PAGE_ID_BITS), Field("queue", 6, "the queue that holds it"),
         Field("valid", 1, "there is one")),
     _ro("OLDEST_AGE", 0x30, "How long it has had that page, when the card found it.",
-        Field("time", 32, "in units of 1024 card clock cycles")),
+        Field("time", 32, "in units of 1024 card clock cycles; a long time is known to within a "
+              "sixteenth")),
 ))
 
 QUEUE = Block("QUEUE", "A receive queue, privileged.", 0x2000, 0x2000, "queues", False, (

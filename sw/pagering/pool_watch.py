@@ -21,7 +21,7 @@ class OldestPage:
     page: int
     """Its id."""
     age_cycles: int
-    """For how many cycles of the card's clock, to within ``abi.AGE_CYCLES``."""
+    """For how many cycles of the card's clock, to within a sixteenth or ``abi.AGE_CYCLES``."""
     queue: int
     """The queue that holds it."""
 

@@ -303,7 +303,7 @@ async def a_failed_mirror_write_is_a_fault_of_its_own(dut: HierarchyObject) -> N
 async def the_oldest_page_has_a_name(dut: HierarchyObject) -> None:
     rig, _ = await opened(dut)
     cfg = rig.config
-    bound = 2 * cfg.pools * (cfg.pages + 8)
+    bound = 2 * cfg.pools * (cfg.pages + 32)
 
     async def oldest(pool: int = 0) -> tuple[dict[str, int], int]:
         await rig.bench.cycles(bound)

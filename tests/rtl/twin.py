@@ -205,7 +205,7 @@ class Pair:
     async def compare_oldest(self, what: str) -> None:
         """Of pages that came out in the same unit of time, either card may name any."""
         pages = self.twin.state.pages
-        await self.rig.bench.cycles(2 * self.cfg.pools * (self.cfg.pages + 8))
+        await self.rig.bench.cycles(2 * self.cfg.pools * (self.cfg.pages + 32))
         for pool in range(self.cfg.pools):
             found = abi.POOL["OLDEST"].unpack(await self.rig.get(abi.POOL, "OLDEST", pool))
             out = {page: state for page, state in enumerate(pages.pages)
