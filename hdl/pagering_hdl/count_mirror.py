@@ -16,7 +16,6 @@ from .dma_writer import WriteBeat
 from .layouts import Kind, LineJob, PoolView, struct
 from .return_rings import IndexWrite
 from .state_table import Lookup
-from .streams import StreamQueue
 
 __all__ = ["CountMirror", "MIRROR_PERIOD_MIN", "MirrorSettings"]
 
@@ -29,13 +28,6 @@ class MirrorSettings(data.Struct):
     """A register of a pool's mirror: MIRROR_LOW or MIRROR_HIGH."""
 
     word: 32
-
-
-class Line(data.Struct):
-    """What a write carries, and in which 8 bytes of a beat."""
-
-    counts: Counts
-    lane: 3
 
 
 class CountMirror(wiring.Component):
@@ -85,12 +77,13 @@ class CountMirror(wiring.Component):
             m.d.sync += self.kept.eq(0)
         m.submodules.written = self.written = BlockTable(Counts, depth=self.config.pools)
         self._offer(m)
-        timer, turn = Signal(16), Signal()
-        with m.If(timer != 0):
-            m.d.sync += timer.eq(timer - 1)
+        passed, due, turn = Signal(16), Signal(init=1), Signal()
+        with m.If(~due):
+            m.d.sync += [passed.eq(passed + 1), due.eq((passed >= self.period)
+                                                       & (passed >= MIRROR_PERIOD_MIN))]
         with m.FSM(name="count_mirror"):
             with m.State("Rest"):
-                with m.If((timer == 0) & (self.lines.level == 0)):
+                with m.If(due & ~self.beats.valid):
                     m.next = "Read low word"
                     with m.If(self.indices.valid & self.told & turn):
                         m.next = "Take index"
@@ -100,8 +93,7 @@ class CountMirror(wiring.Component):
             self._look_at_pool(m)
             with m.State("Offer"):
                 with m.If(self.jobs.ready):
-                    short = self.period < MIRROR_PERIOD_MIN
-                    m.d.sync += timer.eq(Mux(short, MIRROR_PERIOD_MIN, self.period) - 2)
+                    m.d.sync += [passed.eq(0), due.eq(0)]
                     m.next = "Rest"
         return m
 
@@ -161,19 +153,18 @@ class CountMirror(wiring.Component):
                 m.next = "Offer"
 
     def _offer(self, m):
-        """Make a job and its beat of address and counts."""
+        """Make a job of address and counts, then its beat: they stay until that is gone."""
         config, job = self.config, self.jobs.p
-        m.submodules.lines = self.lines = lines = StreamQueue(Line, depth=2)
+        with m.If(self.beats.ready):
+            m.d.sync += self.beats.valid.eq(0)
         with m.If(self.jobs.ready):
             m.d.sync += self.jobs.valid.eq(0)
+            with m.If(self.jobs.valid):
+                m.d.sync += self.beats.valid.eq(1)
         m.d.comb += [
             job.kind.eq(Kind.SEGMENT), job.mirror.eq(1), job.length.eq(config.bus_bytes),
             job.address.eq(self.address & -config.bus_bytes),
-            lines.i.valid.eq(self.jobs.valid & self.jobs.ready),
-            lines.i.p.counts.eq(self.counts),
-            lines.i.p.lane.eq(self.address[3:config.bus_log2]),
-            self.beats.valid.eq(lines.o.valid), lines.o.ready.eq(self.beats.ready),
-            self.beats.p.data.eq(lines.o.p.counts.as_value().replicate(config.bus_bits // 64)),
-            self.beats.p.strobe.eq(Const(0xFF, 8) << (lines.o.p.lane << 3)),
+            self.beats.p.data.eq(self.counts.as_value().replicate(config.bus_bits // 64)),
+            self.beats.p.strobe.eq(Const(0xFF, 8) << (self.address[3:config.bus_log2] << 3)),
             self.beats.p.last.eq(1),
         ]
