@@ -57,7 +57,7 @@ class StateTable(wiring.Component):
         })
         # Proofs look at these two.
         self.rows = Memory(shape=Shape.cast(shape).width, depth=self.depth,
-                           init=[init] * self.depth)
+                           init=[init] * self.depth, attrs={"ram_style": "distributed"})
         self.sweeping = Signal()
 
     def elaborate(self, platform):
