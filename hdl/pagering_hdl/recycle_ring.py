@@ -9,12 +9,12 @@ page taken, so it costs three cycles: one to read it and one to keep it.
 
 from collections import deque
 
-from amaranth.hdl import Assert, Module, Mux, Signal, unsigned
+from amaranth.hdl import Assert, Module, Mux, Shape, Signal, unsigned
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .layouts import Enrolment, Index, PageId, PoolCounts
+from .layouts import Count, Enrolment, Index, PageId, PoolCounts
 from .state_table import Lookup, StateTable
 from .streams import StreamBuffer
 
@@ -45,12 +45,15 @@ class RingModel:
         self.registered[pool] = 0
 
 
-class ChainEnds(data.Struct):
-    """The pages at the ends of a pool's chain; meaningless while it is empty."""
+class ChainEnds(data.StructLayout):
+    """The pages at the ends of a pool's chain; meaningless while it is empty.
 
-    head: PageId
-    """Leaves next."""
-    tail: PageId
+    Members: ``head``, which leaves next; ``tail``.
+    """
+
+    def __init__(self, config):
+        page = range(config.pages)
+        super().__init__({"head": page, "tail": page})
 
 
 class Order(enum.Enum, shape=2):
@@ -133,17 +136,27 @@ class PoolChains(wiring.Component):
             "actions": In(stream.Signature(Action)), "pages": Out(stream.Signature(PageId)),
             "counts": In(Lookup(Index, PoolCounts)).array(2),
         })
+        reads = 1 + len(self.counts)
+        # Proofs look at these.
+        self.pushed, self.popped = (StateTable(Count, depth=config.pools, reads=reads)
+                                    for _ in range(2))
+        self.registered = StateTable(Shape.cast(range(config.pages + 1)), depth=config.pools,
+                                     reads=reads)
 
     def elaborate(self, platform):
         m = Module()
         action = self.actions.p
-        m.submodules.after = after = Memory(shape=PageId, depth=self.config.pages, init=[])
-        m.submodules.ends = ends = StateTable(ChainEnds, depth=self.config.pools)
+        # A take reads a word that only a put writes: what a row gives that is read while it is
+        # written does not matter.
+        page = unsigned((self.config.pages - 1).bit_length())
+        m.submodules.after = after = Memory(shape=page, depth=self.config.pages, init=[],
+                                            attrs={"no_rw_check": 1})
+        m.submodules.ends = ends = StateTable(ChainEnds(self.config), depth=self.config.pools)
         self.link, self.next = after.write_port(), after.read_port()
         # A bit for each pool with a page: a put need not wait for the counts.
         self.filled = Signal(self.config.pools)
         self.begins, self.step = Signal(), Signal(range(3))
-        self.only, self.follows = Signal(), Signal(PageId)
+        self.only, self.follows = Signal(), Signal(page)
         m.d.comb += [
             ends.read[0].addr.eq(action.pool), ends.write.addr.eq(action.pool),
             ends.write.data.eq(ends.read[0].data), self.next.addr.eq(ends.read[0].data.head),
@@ -188,7 +201,8 @@ class PoolChains(wiring.Component):
                 m.d.comb += self.begins.eq(1)
                 m.d.sync += [self.pages.payload.eq(old.head), self.pages.valid.eq(1),
                              only.eq(old.head == old.tail), self.step.eq(1)]
-                m.d.sync += Assert(self.filled.bit_select(action.pool, 1) & ~self.pages.valid)
+                m.d.sync += Assert(self.filled.bit_select(action.pool, 1) & ~self.pages.valid
+                                   & ~self.link.en)
             with m.Case(1):
                 m.d.sync += self.step.eq(2)
             with m.Default():
@@ -198,27 +212,33 @@ class PoolChains(wiring.Component):
 
     def _count(self, m, action, counted):
         """Count a cycle later, which nobody notices: who is told of a page late waits for it."""
-        m.submodules.counts_table = counts = StateTable(PoolCounts, depth=self.config.pools,
-                                                        reads=3)
-        for asked, port in zip(self.counts, counts.read[1:], strict=True):
-            wiring.connect(m, wiring.flipped(asked), port)
+        m.submodules.pushed, m.submodules.popped = pushed, popped = self.pushed, self.popped
+        m.submodules.registered = registered = self.registered
+        for place, port in enumerate(self.counts):
+            m.d.comb += [
+                pushed.read[1 + place].addr.eq(port.addr),
+                registered.read[1 + place].addr.eq(port.addr),
+                popped.read[1 + place].addr.eq(port.addr),
+                port.data.pushed.eq(pushed.read[1 + place].data),
+                port.data.popped.eq(popped.read[1 + place].data),
+                port.data.registered.eq(registered.read[1 + place].data),
+            ]
         done, due = Signal(Action), Signal()
         m.d.sync += [done.eq(action), due.eq(counted)]
-        now, then = counts.read[0].data, counts.write.data
         m.d.comb += [
-            counts.read[0].addr.eq(done.pool), counts.write.addr.eq(done.pool), then.eq(now),
-            counts.write.en.eq(due),
+            table.read[0].addr.eq(done.pool) for table in (pushed, popped, registered)]
+        m.d.comb += [table.write.addr.eq(done.pool) for table in (pushed, popped, registered)]
+        on, off = pushed.read[0].data, popped.read[0].data
+        retires = done.order == Order.RETIRE
+        puts, takes = done.order == Order.PUT, done.order == Order.TAKE
+        m.d.comb += [
+            pushed.write.en.eq(due & ~takes), pushed.write.data.eq(Mux(retires, off, on + 1)),
+            popped.write.en.eq(due & takes), popped.write.data.eq(off + 1),
+            registered.write.en.eq(due & (retires | (puts & done.new))),
+            registered.write.data.eq(Mux(retires, 0, registered.read[0].data + 1)),
         ]
-        with m.Switch(done.order):
-            with m.Case(Order.PUT):
-                m.d.comb += [then.pushed.eq(now.pushed + 1),
-                             then.registered.eq(now.registered + done.new)]
-                m.d.sync += Assert(~due | ((now.pushed - now.popped)[:17] < self.config.pages))
-            with m.Case(Order.TAKE):
-                m.d.comb += then.popped.eq(now.popped + 1)
-                m.d.sync += Assert(~due | (now.pushed != now.popped))
-            with m.Case(Order.RETIRE):
-                m.d.comb += [then.pushed.eq(now.popped), then.registered.eq(0)]
+        m.d.sync += [Assert(~(due & puts) | ((on - off)[:17] < self.config.pages)),
+                     Assert(~(due & takes) | (on != off))]
 
 
 class RecycleRing(wiring.Component):
