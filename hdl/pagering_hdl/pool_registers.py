@@ -11,7 +11,7 @@ from .count_mirror import MirrorSettings
 from .layouts import Count, Fault, Index, PoolView, struct
 from .page_table import Refusal
 from .region_loader import LoaderCommand
-from .region_table import Region
+from .region_table import RegionRow
 from .register_port import RegisterPort, answer_late, masked, show, written
 from .setting_tables import SettingTables
 from .state_table import Lookup
@@ -129,7 +129,7 @@ class RegionRegisters(wiring.Component):
         From the pool registers.
     commands : :py:`Out(stream.Signature(LoaderCommand))`
         To the loader, which takes one when the one before is done.
-    valid : :py:`In(regions)`, slot : :py:`Out(Lookup(8, Region))`
+    valid : :py:`In(regions)`, slot : :py:`Out(Lookup(8, RegionRow))`
     loading : :py:`In(1)`, loading_slot : :py:`In(8)`
     refusal : :py:`Out(Refusal)`
     """
@@ -139,7 +139,7 @@ class RegionRegisters(wiring.Component):
         super().__init__({
             "port": In(RegisterPort()), "high": In(32), "retire": In(stream.Signature(Index)),
             "commands": Out(stream.Signature(LoaderCommand)),
-            "valid": In(config.regions), "slot": Out(Lookup(8, Region)),
+            "valid": In(config.regions), "slot": Out(Lookup(8, RegionRow)),
             "loading": In(1), "loading_slot": In(8), "refusal": Out(Refusal),
         })
 

@@ -1,14 +1,19 @@
 """Where the pages are: each region's DMA address, its pool, and whether it may be used."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Const, Module, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .layouts import Index, PageId
-from .state_table import Lookup, StateTable
+from pagering import abi
 
-__all__ = ["Region", "RegionTable"]
+from .layouts import Index, PageId, struct
+from .state_table import Lookup
+
+__all__ = ["Region", "RegionRow", "RegionTable"]
+
+
+AddressPart = unsigned(struct(abi.REGION["REGION"])["address"].width)
 
 
 class Region(data.Struct):
@@ -16,6 +21,13 @@ class Region(data.Struct):
 
     base: 52
     """Bits 63:12 of its DMA address."""
+    pool: Index
+
+
+class RegionRow(data.Struct):
+    """Of a region, what the host is shown: the rest of its address it has written apart."""
+
+    base: AddressPart
     pool: Index
 
 
@@ -30,8 +42,8 @@ class RegionTable(wiring.Component):
         Pool of a page; two ports.
     slot : :py:`In(Lookup(8, Index))`
         Pool of a slot.
-    row : :py:`In(Lookup(8, Region))`
-        A whole row, by slot, one cycle later: for the host, who can wait for block RAM.
+    row : :py:`In(Lookup(8, RegionRow))`
+        What the host is shown of a slot, one cycle later: for the host, who can wait for block RAM.
     valid : :py:`Out(regions)`
         A bit for each slot: its pages may be used.
     write_en : :py:`In(1)`, write_slot : :py:`In(8)`, write : :py:`In(Region)`
@@ -45,7 +57,7 @@ class RegionTable(wiring.Component):
         super().__init__({
             "address": In(Lookup(PageId, 64)),
             "owner": In(Lookup(PageId, Index)),
-            "slot": In(Lookup(8, Index)), "row": In(Lookup(8, Region)),
+            "slot": In(Lookup(8, Index)), "row": In(Lookup(8, RegionRow)),
             "valid": Out(config.regions),
             "write_en": In(1), "write_slot": In(8), "write": In(Region),
             "set_valid": In(1), "clear_valid": In(1),
@@ -54,34 +66,36 @@ class RegionTable(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        m.submodules.bases = bases = StateTable(52, depth=config.regions, index=8)
-        m.submodules.pools = pools = StateTable(Index, depth=config.regions, reads=2, index=8)
+        # What is not a region's yet is told of none: these need no clearing after a reset.
+        aligned = config.region_log2 - 12
+        m.submodules.bases = bases = self._rows(52 - aligned)
+        m.submodules.pools = pools = self._rows(max(1, (config.pools - 1).bit_length()))
+        base, owner, slot = (memory.read_port(domain="comb") for memory in (bases, pools, pools))
+        base_in, pool_in = bases.write_port(), pools.write_port()
+        # For the host, as much as it is shown, in block RAM.
+        m.submodules.rows = rows = Memory(shape=RegionRow, depth=config.regions, init=[])
+        row, row_in = rows.read_port(), rows.write_port()
         page = self.address.addr
-        offset = Signal(config.region_pages_log2)
-        full = Signal(64)
         m.d.comb += [
-            bases.read[0].addr.eq(page >> config.region_pages_log2),
-            offset.eq(page),
-            full.eq(bases.read[0].data << 12),
+            base.addr.eq(page >> config.region_pages_log2),
             # The region is aligned to its size: the page's place in it replaces zeros.
-            self.address.data.eq(Cat(full[:config.page_log2], offset, full[config.region_log2:])),
-            pools.read[0].addr.eq(self.owner.addr >> config.region_pages_log2),
-            self.owner.data.eq(pools.read[0].data),
-        ]
-        m.submodules.rows = rows = Memory(shape=Region, depth=config.regions, init=[])
-        row, into = rows.read_port(), rows.write_port()
-        m.d.comb += [
-            pools.read[1].addr.eq(self.slot.addr), self.slot.data.eq(pools.read[1].data),
+            self.address.data.eq(Cat(Const(0, config.page_log2), page[:config.region_pages_log2],
+                                     base.data)),
+            owner.addr.eq(self.owner.addr >> config.region_pages_log2),
+            self.owner.data.eq(owner.data),
+            slot.addr.eq(self.slot.addr), self.slot.data.eq(slot.data),
             row.addr.eq(self.row.addr), self.row.data.eq(row.data),
-            into.en.eq(self.write_en), into.addr.eq(self.write_slot), into.data.eq(self.write),
+            base_in.data.eq(self.write.base >> aligned), pool_in.data.eq(self.write.pool),
+            row_in.data.base.eq(self.write.base), row_in.data.pool.eq(self.write.pool),
         ]
-        m.d.comb += [
-            bases.write.en.eq(self.write_en), pools.write.en.eq(self.write_en),
-            bases.write.addr.eq(self.write_slot), pools.write.addr.eq(self.write_slot),
-            bases.write.data.eq(self.write.base), pools.write.data.eq(self.write.pool),
-        ]
+        for port in (base_in, pool_in, row_in):
+            m.d.comb += [port.en.eq(self.write_en), port.addr.eq(self.write_slot)]
         with m.If(self.set_valid):
             m.d.sync += self.valid.bit_select(self.write_slot, 1).eq(1)
         with m.If(self.clear_valid):
             m.d.sync += self.valid.bit_select(self.write_slot, 1).eq(0)
         return m
+
+    def _rows(self, bits):
+        return Memory(shape=bits, depth=max(2, self.config.regions), init=[],
+                      attrs={"ram_style": "distributed"})
