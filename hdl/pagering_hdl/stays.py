@@ -121,10 +121,16 @@ class Stays(wiring.Component):
                               for name in ("stay", "before", "aged"))
         time, then, age, seen = Signal(bits + 2), Signal(bits + 2), Signal(bits), self.seen
         fills, since = Signal(), Signal(bits + 2)
-        with m.Switch(stay.units):
-            for units in range(COARSEST + 1):
-                with m.Case(units):
-                    m.d.sync += time.eq(now[2 * units:])
+        # Now in these units, by eight bits and then by two: that is less than all at once.
+        eights = Signal(bits + 8)
+        with m.Switch(stay.units[:2]):
+            for place in range(4):
+                with m.Case(place):
+                    m.d.sync += time.eq(eights[2 * place:])
+        with m.Switch(stay.units[2:]):
+            for place in range(1 + COARSEST // 4):
+                with m.Case(place):
+                    m.d.comb += eights.eq(now[8 * place:])
         m.d.comb += [age.eq(time - before.since), since.eq(then - seen.rank.age),
                      fills.eq(before.out & age[-1] & (before.units != COARSEST))]
         m.d.sync += [
