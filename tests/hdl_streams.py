@@ -144,6 +144,15 @@ def mirror(lookup: Any, answer: Callable[[int], Any], *news: Any) -> Bench:
     return process
 
 
+def late_mirror(lookup: Any, answer: Callable[[int], Any]) -> Bench:
+    """Make a process that plays the table behind a lookup that is answered a cycle late."""
+    async def process(ctx: Any) -> None:
+        async for _, _, asked, addr in ctx.tick().sample(lookup.en, lookup.addr):
+            if asked:
+                ctx.set(lookup.data, answer(addr))
+    return process
+
+
 def rules(stream: Any) -> Bench:
     """Make a background bench that holds a stream to its rules: an offer stands until taken."""
     async def bench(ctx: Any) -> None:

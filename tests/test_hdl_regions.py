@@ -42,8 +42,14 @@ def test_looks_up_every_page(card):
             assert ctx.get(dut.row.data.pool) == pool
             for place in {0, card.region_pages - 1, rng.randrange(card.region_pages)}:
                 page = slot * card.region_pages + place
-                ctx.set(dut.address.addr, page)
                 ctx.set(dut.owner.addr, page)
+                ctx.set(dut.address.addr, page)
+                ctx.set(dut.address.en, 1)
+                await ctx.tick()
+                ctx.set(dut.address.en, 0)
+                # The answer stands, whatever is not asked.
+                ctx.set(dut.address.addr, page ^ 1)
+                await ctx.tick()
                 assert ctx.get(dut.address.data) == base + place * card.page_bytes
                 assert ctx.get(dut.owner.data) == pool
     simulate(dut, bench)

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .layouts import Kind, PageId, Placement, Segment
 from .page_opener import HeldPage
-from .state_table import Lookup, StateTable
+from .state_table import LateLookup, StateTable
 from .streams import StreamBuffer, StreamQueue, StreamRelay
 
 __all__ = ["Locator", "PagePicker", "Picked", "Placer"]
@@ -78,18 +78,18 @@ class PagePicker(wiring.Component):
 
 
 class Locator(wiring.Component):
-    """Finds the address of each segment. Without a clock.
+    """Finds the address of each segment, while the segment goes through a register.
 
     Members
     -------
     picked : :py:`In(stream.Signature(Picked))`
-    address : :py:`Out(Lookup(PageId, 64))`
+    address : :py:`Out(LateLookup(PageId, 64))`
         DMA address of a page.
     placements : :py:`Out(stream.Signature(Placement))`
     """
 
     picked: In(stream.Signature(Picked))
-    address: Out(Lookup(PageId, 64))
+    address: Out(LateLookup(PageId, 64))
     placements: Out(stream.Signature(Placement))
 
     def __init__(self, config):
@@ -98,16 +98,18 @@ class Locator(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        segment, held = self.picked.p.segment, self.picked.p.held
-        placement = self.placements.p
+        m.submodules.asked = asked = StreamBuffer(Picked)
+        wiring.connect(m, wiring.flipped(self.picked), asked.i)
+        segment, held, placement = asked.o.p.segment, asked.o.p.held, self.placements.p
         m.d.comb += [
-            self.address.addr.eq(held.page),
+            self.address.addr.eq(self.picked.p.held.page),
+            self.address.en.eq(self.picked.valid & self.picked.ready
+                               & (self.picked.p.segment.kind == Kind.SEGMENT)),
             placement.token.page.eq(held.page), placement.token.generation.eq(held.generation),
             placement.token.first.eq(segment.first), placement.token.last.eq(segment.last),
             placement.address.eq(self.address.data | (segment.first << self.config.chunk_log2)),
-            self.placements.valid.eq(self.picked.valid),
-            self.picked.ready.eq(self.placements.ready),
-            placement.follows.eq(self.picked.p.follows),
+            self.placements.valid.eq(asked.o.valid), asked.o.ready.eq(self.placements.ready),
+            placement.follows.eq(asked.o.p.follows),
         ]
         m.d.comb += [getattr(placement, name).eq(getattr(segment, name)) for name in (
             "kind", "index", "apart", "length", "start", "end", "last_of_page")]
@@ -124,14 +126,14 @@ class Placer(wiring.Component):
     -------
     segments : :py:`In(stream.Signature(Segment))`
     fresh : :py:`In(stream.Signature(HeldPage))`
-    address : :py:`Out(Lookup(PageId, 64))`
+    address : :py:`Out(LateLookup(PageId, 64))`
     placements : :py:`Out(stream.Signature(Placement))`
         See :class:`PagePicker` and :class:`Locator`.
     """
 
     segments: In(stream.Signature(Segment))
     fresh: In(stream.Signature(HeldPage))
-    address: Out(Lookup(PageId, 64))
+    address: Out(LateLookup(PageId, 64))
     placements: Out(stream.Signature(Placement))
 
     def __init__(self, config):
@@ -141,15 +143,13 @@ class Placer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.picker = picker = PagePicker(self.config)
-        m.submodules.picked = picked = StreamBuffer(Picked)
         m.submodules.locator = locator = Locator(self.config)
         # On a narrow card there is time to break the way of ready here, which is long.
         last = StreamRelay if self.config.short_cuts else StreamBuffer
         m.submodules.located = located = last(Placement)
         wiring.connect(m, wiring.flipped(self.segments), picker.segments)
         wiring.connect(m, wiring.flipped(self.fresh), picker.fresh)
-        wiring.connect(m, picker.picked, picked.i)
-        wiring.connect(m, picked.o, locator.picked)
+        wiring.connect(m, picker.picked, locator.picked)
         wiring.connect(m, wiring.flipped(self.address), locator.address)
         wiring.connect(m, locator.placements, located.i)
         wiring.connect(m, wiring.flipped(self.placements), located.o)

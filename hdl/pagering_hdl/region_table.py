@@ -1,6 +1,6 @@
 """Where the pages are: each region's DMA address, its pool, and whether it may be used."""
 
-from amaranth.hdl import Cat, Const, Module, unsigned
+from amaranth.hdl import Assert, Cat, Const, Module, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from pagering import abi
 
 from .layouts import Index, PageId, struct
-from .state_table import Lookup
+from .state_table import LateLookup, Lookup
 
 __all__ = ["Region", "RegionRow", "RegionTable"]
 
@@ -32,12 +32,12 @@ class RegionRow(data.Struct):
 
 
 class RegionTable(wiring.Component):
-    """Looks up pages by their region. All answers but ``row`` come in the same cycle.
+    """Looks up pages by their region.
 
     Members
     -------
-    address : :py:`In(Lookup(PageId, 64))`
-        DMA address of a page.
+    address : :py:`In(LateLookup(PageId, 64))`
+        DMA address of a page in use.
     owner : :py:`In(Lookup(PageId, Index))`
         Pool of a page; two ports.
     slot : :py:`In(Lookup(8, Index))`
@@ -55,7 +55,7 @@ class RegionTable(wiring.Component):
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "address": In(Lookup(PageId, 64)),
+            "address": In(LateLookup(PageId, 64)),
             "owner": In(Lookup(PageId, Index)),
             "slot": In(Lookup(8, Index)), "row": In(Lookup(8, RegionRow)),
             "valid": Out(config.regions),
@@ -68,19 +68,24 @@ class RegionTable(wiring.Component):
         config = self.config
         # What is not a region's yet is told of none: these need no clearing after a reset.
         aligned = config.region_log2 - 12
-        m.submodules.bases = bases = self._rows(52 - aligned)
-        m.submodules.pools = pools = self._rows(max(1, (config.pools - 1).bit_length()))
-        base, owner, slot = (memory.read_port(domain="comb") for memory in (bases, pools, pools))
+        # A region is written before its pages are in use.
+        m.submodules.bases = bases = Memory(shape=52 - aligned, depth=max(2, config.regions),
+                                            init=[], attrs={"ram_style": "block",
+                                                            "no_rw_check": 1})
+        m.submodules.pools = pools = Memory(shape=max(1, (config.pools - 1).bit_length()),
+                                            depth=max(2, config.regions), init=[],
+                                            attrs={"ram_style": "distributed"})
+        base, place = bases.read_port(), Signal(config.region_pages_log2)
+        owner, slot = (pools.read_port(domain="comb") for _ in range(2))
         base_in, pool_in = bases.write_port(), pools.write_port()
         # For the host, as much as it is shown, in block RAM.
         m.submodules.rows = rows = Memory(shape=RegionRow, depth=config.regions, init=[])
         row, row_in = rows.read_port(), rows.write_port()
         page = self.address.addr
         m.d.comb += [
-            base.addr.eq(page >> config.region_pages_log2),
+            base.addr.eq(page >> config.region_pages_log2), base.en.eq(self.address.en),
             # The region is aligned to its size: the page's place in it replaces zeros.
-            self.address.data.eq(Cat(Const(0, config.page_log2), page[:config.region_pages_log2],
-                                     base.data)),
+            self.address.data.eq(Cat(Const(0, config.page_log2), place, base.data)),
             owner.addr.eq(self.owner.addr >> config.region_pages_log2),
             self.owner.data.eq(owner.data),
             slot.addr.eq(self.slot.addr), self.slot.data.eq(slot.data),
@@ -90,12 +95,10 @@ class RegionTable(wiring.Component):
         ]
         for port in (base_in, pool_in, row_in):
             m.d.comb += [port.en.eq(self.write_en), port.addr.eq(self.write_slot)]
+        with m.If(self.address.en):
+            m.d.sync += [place.eq(page), Assert(~self.write_en | (base.addr != base_in.addr))]
         with m.If(self.set_valid):
             m.d.sync += self.valid.bit_select(self.write_slot, 1).eq(1)
         with m.If(self.clear_valid):
             m.d.sync += self.valid.bit_select(self.write_slot, 1).eq(0)
         return m
-
-    def _rows(self, bits):
-        return Memory(shape=bits, depth=max(2, self.config.regions), init=[],
-                      attrs={"ram_style": "distributed"})

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Lookup", "StateTable"]
+__all__ = ["LateLookup", "Lookup", "StateTable"]
 
 
 class Lookup(wiring.Signature):
@@ -13,6 +13,13 @@ class Lookup(wiring.Signature):
 
     def __init__(self, index, shape):
         super().__init__({"addr": Out(index), "data": In(shape)})
+
+
+class LateLookup(wiring.Signature):
+    """As :class:`Lookup`, but answered a cycle after ``en``; the answer stands until the next."""
+
+    def __init__(self, index, shape):
+        super().__init__({"en": Out(1), "addr": Out(index), "data": In(shape)})
 
 
 class StateTable(wiring.Component):

@@ -12,7 +12,7 @@ from amaranth.hdl import Assert, Assume, Signal
 
 from pagering_hdl.layouts import Kind
 from pagering_hdl.line_announcer import PLACE_BYTES, LineAnnouncer
-from pagering_hdl.placer import Locator
+from pagering_hdl.placer import Locator, Picked
 from pagering_hdl.region_table import Region, RegionTable
 from pagering_hdl.segmenter import Segmenter
 from pagering_tb.formal.contract import assume_inputs
@@ -30,8 +30,7 @@ class PagesAreInTheirRegion(Specification):
     promise = "a page's address is in the region, and its pool the pool, last written for its slot"
     steps = 2
     mutants = (
-        Mutant(RegionTable, "elaborate", "page[:config.region_pages_log2]",
-               "(page + 1)[:config.region_pages_log2]"),
+        Mutant(RegionTable, "elaborate", "place.eq(page)", "place.eq(page + 1)"),
         Mutant(RegionTable, "elaborate", "self.owner.addr >> config.region_pages_log2",
                "self.owner.addr >> (config.region_pages_log2 + 1)"),
         Mutant(RegionTable, "elaborate", "port.en.eq(self.write_en)",
@@ -69,17 +68,23 @@ class PagesAreInTheirRegion(Specification):
                                    & (pool == region.pool))
         m.d.comb += [Assert(region.base[:card.region_log2 - 12] == 0),
                      Assert(part.valid.bit_select(slot, 1) == valid)]
-        start = region.base << 12
-        with m.If(page[card.region_pages_log2:] == slot):
-            index = page[:card.region_pages_log2]
-            m.d.comb += [Assert(part.address.data == start + (index << card.page_log2)),
-                         Assert(part.address.data >= start),
-                         Assert(part.address.data - start <= (1 << card.region_log2)
-                                - card.page_bytes)]
+        # The answer is about what was asked, as it was then.
+        mine, start, expected = Signal(), Signal(64), Signal(64)
+        with m.If(part.address.en):
+            m.d.comb += Assume(~part.write_en | (page[card.region_pages_log2:]
+                                                 != part.write_slot))
+            m.d.sync += [mine.eq(page[card.region_pages_log2:] == slot),
+                         start.eq(region.base << 12),
+                         expected.eq((region.base << 12) + (page[:card.region_pages_log2]
+                                                            << card.page_log2))]
+        with m.If(mine):
+            m.d.comb += [Assert(part.address.data == expected), Assert(expected >= start),
+                         Assert(expected - start <= (1 << card.region_log2) - card.page_bytes)]
         with m.If(part.owner.addr[card.region_pages_log2:] == slot):
             m.d.comb += Assert(part.owner.data == region.pool)
-        return {"the last page of a high region": (page == card.pages - 1) & (slot == 1)
-                & region.base[51] & valid}
+        last = (card.region_pages - 1) << card.page_log2
+        return {"the last page of a high region": mine & (slot == 1) & valid
+                & start[63] & (expected - start == last)}
 
 
 class SegmentsFillTheirPages(Specification):
@@ -147,13 +152,13 @@ class SegmentsStayInTheirPage(Specification):
 
     part = "placer"
     promise = "a segment's memory is the chunks that its token names, of the page that it names"
-    steps = 1
-    reach = 2
+    steps = 2
+    reach = 4
     mutants = (
         Mutant(Locator, "elaborate", "segment.first << self.config.chunk_log2",
                "segment.last << self.config.chunk_log2"),
-        Mutant(Locator, "elaborate", "self.address.addr.eq(held.page)",
-               "self.address.addr.eq(held.page + 1)"),
+        Mutant(Locator, "elaborate", "self.address.addr.eq(self.picked.p.held.page)",
+               "self.address.addr.eq(self.picked.p.held.page + 1)"),
         Mutant(Locator, "elaborate", "placement.token.last.eq(segment.last)",
                "placement.token.last.eq(segment.first)"),
     )
@@ -165,24 +170,37 @@ class SegmentsStayInTheirPage(Specification):
 
     def specify(self, m: Any, dut: Any) -> dict[str, Any]:
         part, card = self.dut, self.card
-        segment, placement = part.picked.p.segment, part.placements.p
-        page = part.address.data
+        placement, token, page = part.placements.p, part.placements.p.token, part.address.data
+        assume_inputs(m, part)
+        came, item, looked_up = part.picked.valid & part.picked.ready, Signal(Picked), Signal(16)
+        m.d.comb += [Assume(page[:card.page_log2] == 0), Assume(~page[63]),
+                     Assume(self._fits(part.picked.p.segment))]
+        with m.If(came):
+            m.d.sync += item.eq(part.picked.p)
+        with m.If(part.address.en):
+            m.d.sync += looked_up.eq(part.address.addr)
+        waits = dut.submodules.asked.o
+        first = page + (token.first << card.chunk_log2)
+        writes = part.placements.valid & (placement.kind == Kind.SEGMENT)
+        m.d.comb += Assert(~waits.valid | (waits.p.as_value() == item.as_value())
+                           & self._fits(item.segment))
+        with m.If(writes):
+            m.d.comb += [
+                Assert(looked_up == token.page), Assert(token.page == item.held.page),
+                Assert(token.generation == item.held.generation),
+                Assert(placement.address == first), Assert(placement.length == item.segment.length),
+                Assert(first + placement.length <= page + ((token.last + 1) << card.chunk_log2)),
+                Assert(first + placement.length <= page + card.page_bytes),
+            ]
+        return {"to the last byte": writes & (token.last == card.chunks - 1)
+                & (first + placement.length == page + card.page_bytes) & (token.first == 1)}
+
+    def _fits(self, segment: Any) -> Any:
+        card = self.card
         begin, end = (segment.first << card.chunk_log2,
                       (segment.last + 1) << card.chunk_log2)
-        m.d.comb += [Assume(page[:card.page_log2] == 0), Assume(~page[63]),
-                     Assume(segment.last < card.chunks), Assume(segment.length != 0),
-                     Assume(begin + segment.length <= end)]
-        token = placement.token
-        first = page + (token.first << card.chunk_log2)
-        m.d.comb += [
-            Assert(part.address.addr == token.page), Assert(token.page == part.picked.p.held.page),
-            Assert(token.generation == part.picked.p.held.generation),
-            Assert(placement.address == first), Assert(placement.length == segment.length),
-            Assert(first + placement.length <= page + ((token.last + 1) << card.chunk_log2)),
-            Assert(first + placement.length <= page + card.page_bytes),
-        ]
-        return {"to the last byte": part.placements.valid & (token.last == card.chunks - 1)
-                & (first + placement.length == page + card.page_bytes) & (token.first == 1)}
+        return ((segment.last < card.chunks) & (segment.length != 0)
+                & (begin + segment.length <= end))
 
 
 class LinesStayInTheirRing(Specification):
