@@ -31,13 +31,12 @@ class Sabotage:
 
 
 SABOTAGES = (
-    Sabotage("the return of one chunk frees the whole page", "page_table.py",
+    Sabotage("the return of one chunk frees the whole page", "page_entry.py",
              "m.d.comb += new.chunks.eq(old.chunks & ~self.named)",
              "m.d.comb += new.chunks.eq(Mux({hit}, 0, old.chunks & ~self.named))"),
     Sabotage("a page whose last chunk comes back is lost", "page_table.py",
-             "recycles.i.valid.eq(done & logic.held_before & ~logic.held_after",
-             "recycles.i.valid.eq(done & logic.held_before & ~logic.held_after\n"
-             "                                & ~({hit} & request.page[0])"),
+             "leaves & ~enrols & (done.operation != Operation.RETIRE)",
+             "leaves & ~enrols & (done.operation != Operation.RETIRE) & ~({hit} & done.page[0])"),
     Sabotage("data goes to the wrong page", "placer.py",
              "placement.address.eq(self.address.data |",
              "placement.address.eq(self.address.data ^ ({hit} << self.config.page_log2) |"),
