@@ -7,7 +7,7 @@ import random
 import pytest
 from amaranth.hdl import Signal
 
-from hdl_streams import clocked, collect, config, get, mirror, plain, put, rules, simulate
+from hdl_streams import clocked, collect, config, get, mirror, plain, pulse, put, rules, simulate
 from pagering.abi import DropCause
 from pagering_hdl.admission import Admission
 from pagering_hdl.admission_need import MemoryNeed, PieceChooser, memory_need
@@ -406,10 +406,11 @@ async def count_to_grant(ctx, dut):
     return cycles
 
 
-@pytest.mark.parametrize(("ahead", "room", "cycles"), [
-    # After every queue has been tried, and none is: 0, 8, 1, 9.
-    (0, 9, 8), (40, 9, 2), (40, 3, 2), (40, 2, 8)])
-def test_a_frame_that_comes_alone_is_promised_its_memory(ahead, room, cycles):
+@pytest.mark.parametrize(("ahead", "room", "since_change", "cycles"), [
+    (0, 9, 0, 8), (40, 9, 0, 2), (40, 3, 0, 2), (40, 2, 0, 8),
+    # The host sets something: all queues are tried once more.
+    (40, 9, 1, 8), (40, 9, 8, 8), (40, 9, 30, 2)])
+def test_a_frame_that_comes_alone_is_promised_its_memory(ahead, room, since_change, cycles):
     """As long as the longest frame there is would get it too; the next one has no promise."""
     card = config(queues=3, pools=2, chunk_bytes=4096, bus_bits=64, max_frame=9600,
                   fifo_bytes=16384)
@@ -424,6 +425,9 @@ def test_a_frame_that_comes_alone_is_promised_its_memory(ahead, room, cycles):
         for mark in ((Kind.START_QUEUE, 0), (Kind.START_POOL, 0)):
             await put(ctx, dut.marks, {"kind": mark[0], "index": mark[1]})
         await ctx.tick().repeat(1 + ahead)
+        if since_change:
+            await pulse(ctx, dut.changed)
+            await ctx.tick().repeat(since_change)
         assert await count_to_grant(ctx, dut) == cycles
         assert await count_to_grant(ctx, dut) == 8
     simulate(dut, bench, tables=tables_of(dut, model, news))

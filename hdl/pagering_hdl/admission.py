@@ -67,6 +67,9 @@ class Admission(wiring.Component):
     marks : :py:`In(stream.Signature(Mark))`
     closed : :py:`In(1)`
         A reset is near: no frame may wait.
+    changed : :py:`In(1)`
+        The host sets something of a queue or pool, in this cycle or the next: what was found out
+        ahead of time may no longer be so.
     grants : :py:`Out(stream.Signature(Grant))`
     facts : :py:`Out(stream.Signature(Facts))`
         Of each frame that is admitted.
@@ -89,7 +92,7 @@ class Admission(wiring.Component):
         self.config = config
         super().__init__({
             "arrivals": In(stream.Signature(Arrival)),
-            "marks": In(stream.Signature(Mark)), "closed": In(1),
+            "marks": In(stream.Signature(Mark)), "closed": In(1), "changed": In(1),
             "grants": Out(stream.Signature(Grant)), "facts": Out(stream.Signature(Facts)),
             "waits": Out(1), "dropped": Out(Drop), "dropped_queue": Out(Index),
             "settings": Out(Lookup(Index, QueueSettings)),
@@ -120,7 +123,7 @@ class Admission(wiring.Component):
         self.sent = Signal()
         """The frame has its grant, which was promised, and is still to be counted."""
         m.submodules.promises = self.promises = Promises(self.config)
-        self.promising = self.config.short_cuts
+        self.promising, self.changes = self.config.short_cuts, Signal()
         self._look_up_queue(m)
         self._look_up_pool(m)
         self._price(m)
@@ -141,8 +144,10 @@ class Admission(wiring.Component):
     def _look_up_queue(self, m):
         """Point everything that a queue has at the queue in question."""
         self.queue = Signal(Index)
-        frame = self.arrivals.p
+        frame, changes = self.arrivals.p, self.changes
+        m.d.sync += changes.eq(self.changed)
         m.d.comb += [
+            self.promises.over.eq(self.changed | changes),
             self.settings.addr.eq(self.queue), self.consumed.addr.eq(self.queue),
             self.recycled.addr.eq(self.queue), self.tables.queue.eq(self.queue),
             self.chooser.length.eq(frame.length), self.chooser.header.eq(frame.facts.header),
@@ -241,6 +246,8 @@ class Admission(wiring.Component):
                         m.d.sync += self.sent.eq(0)
                 with m.Else():
                     m.d.sync += [step.eq(step), begun.eq(begun)]
+        with m.If(~here & (self.changed | self.changes)):
+            m.d.sync += step.eq(0)
 
     def _keep_promise(self, m, step):
         """Grant what was promised, before it is counted."""

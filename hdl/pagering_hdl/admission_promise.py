@@ -2,7 +2,8 @@
 
 While no frame is here, admission tries the queues in turn with the longest frame there is. A queue
 that would get memory for it is promised that: its next frame leaves as soon as it is known where it
-goes, and is counted afterwards. Whatever is granted, and every mark, ends all promises.
+goes, and is counted afterwards. Whatever is granted, every mark, and whatever the host sets of a
+queue or pool, ends all promises.
 """
 
 from amaranth.hdl import Module, Mux, Signal, unsigned

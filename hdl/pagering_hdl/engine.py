@@ -208,7 +208,8 @@ class Engine(wiring.Component):
             wiring.connect(m, self._steer_registers.settings, steering.settings)
         wiring.connect(m, steering.arrivals, admission.arrivals)
         wiring.connect(m, self._lifecycle.marks, admission.marks)
-        m.d.comb += admission.closed.eq(self.closed)
+        m.d.comb += [admission.closed.eq(self.closed),
+                     admission.changed.eq(self.pool.write | self.queue.write)]
         wiring.connect(m, admission.grants, self._grants.i)
         wiring.connect(m, admission.facts, self._facts.i)
         wiring.connect(m, self._grants.o, self._segmenter.grants)
