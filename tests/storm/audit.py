@@ -32,17 +32,16 @@ class Audit:
 
     def refusals(self, number: int) -> frozenset[str]:
         """Return why a queue may have refused a frame since the last rest."""
-        queue, found = self.model.queues[number], set()
+        queue, pages, found = self.model.queues[number], self.model.pages, set()
         if not all(queue.enabled.values):
             found.add(DropCause.QUEUE_DISABLED.name)
         if not any(queue.enabled.values):
             return frozenset(found)
-        for pool in queue.pool.values:
+        for pool in queue.pools:
             if not all(self.model.pool_enabled[pool].values):
                 found.add(DropCause.POOL_DISABLED.name)
-            if not any(self.model.pool_enabled[pool].values):
+            if not any(self.model.pool_enabled[pool].values) or all(queue.hold.values):
                 continue
-            pages = self.model.pages
             if self.model.peak_pages[pool] > min(pages.registered[pool].values):
                 found.add(DropCause.NO_PAGE.name)
             if self.model.peak_pages[pool] > min(pages.limit[pool].values):
@@ -69,6 +68,7 @@ class Audit:
                         f"{new['RETURNS']}")
         await self._check_pages(read)
         await self._check_queues(read)
+        await self._check_mirrors(read)
         await self._check_events(read, any(faults.values()))
         self.model.settle(counters)
         return Counter(new)
@@ -93,16 +93,14 @@ class Audit:
 
     async def _check_pages(self, read: Read) -> None:
         config, pages = self.model.config, self.model.pages
-        off = 0
+        unfilled, off = pages.unfilled(), 0
         for pool in range(config.pools):
             registered, free, out = [await read(abi.POOL, name, pool)
                                      for name in ("REGISTERED", "FREE", "OUTSTANDING")]
             if registered != pages.registered[pool].now:
                 raise Wrong(f"pool {pool} has {pages.registered[pool].now} pages; the card says "
                             f"{registered}")
-            filled = [page for number in range(config.queues)
-                      if (page := pages.unfilled(number)) is not None
-                      and self.model.queues[number].pool.now == pool]
+            filled = [page for number, page in unfilled if pages.pool_of(number) == pool]
             holds = pages.pool_holds[pool]
             shared = sum(bool(page.held) for page in filled)
             if not holds - shared <= out <= holds:
@@ -128,10 +126,10 @@ class Audit:
 
     async def _check_queues(self, read: Read) -> None:
         dropped = 0
-        lines = self.model.irq
         for number, queue in enumerate(self.model.queues):
             for block, name, expected in (
                     (abi.USER, "RX_PACKETS", queue.delivered),
+                    (abi.QUEUE, "RETURN_CONSUMED", queue.returns.produced),
                     (abi.QUEUE, "PRODUCED", queue.ring.written if queue.ring else 0)):
                 found = await read(block, name, number)
                 if found != expected:
@@ -142,15 +140,29 @@ class Audit:
             if drained == queue.enabled.now:
                 raise Wrong(f"queue {number}: drained is {drained} at rest, enabled is "
                             f"{queue.enabled.now}")
-            if (lines >> number & 1) != self.model.due(queue):
-                raise Wrong(f"queue {number}: the interrupt is {lines >> number & 1}, armed past "
-                            f"{queue.armed}, with {queue.ring.visible if queue.ring else 0} "
-                            f"completions visible")
-        counted = sum([await read(abi.STATS, f"DROP_{cause.name}", 0) for cause in (
-            DropCause.QUEUE_DISABLED, DropCause.POOL_DISABLED, DropCause.NO_PAGE,
-            DropCause.POOL_LIMIT, DropCause.QUEUE_QUOTA, DropCause.RING_FULL)])
+            self._check_interrupt(number)
+        counted = sum([await read(abi.STATS, f"DROP_{cause.name}", 0) for cause in abi.QUEUE_DROPS])
         if dropped != counted:
             raise Wrong(f"queues dropped {dropped} frames, the card counts {counted}")
+
+    def _check_interrupt(self, number: int) -> None:
+        line, rule = self.model.irq >> number & 1, self.model.queues[number].interrupt
+        if line < rule.must_have_fired() or line > rule.fired:
+            raise Wrong(f"queue {number}: the interrupt is {line}: {rule}")
+
+    async def _check_mirrors(self, read: Read) -> None:
+        for number, queue in enumerate(self.model.queues):
+            returns = queue.returns
+            if queue.enabled.now and not returns.is_mirrored:
+                raise Wrong(f"queue {number} has taken {returns.produced} tokens from its return "
+                            f"ring; its mirror says {returns.mirrored}")
+        for pool, mirror in enumerate(self.model.mirrors):
+            if mirror.block is not None and self.model.pool_enabled[pool].now:
+                counts = (await read(abi.POOL, "FREE", pool),
+                          await read(abi.POOL, "OUTSTANDING", pool))
+                if mirror.counts != counts:
+                    raise Wrong(f"pool {pool} has {counts} pages free and outstanding; its mirror "
+                                f"says {mirror.counts}")
 
     async def _check_events(self, read: Read, faults: bool) -> None:
         events = await read(abi.CARD, "EVENTS", 0)

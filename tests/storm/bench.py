@@ -23,11 +23,15 @@ from .host import TestHost
 from .model import Model
 from .pages import Wrong
 
-__all__ = ["LIMIT_CYCLES", "Bench"]
+__all__ = ["HOLD_CYCLES", "LIMIT_CYCLES", "Bench"]
 
 _PERIOD_PS = 4000
 LIMIT_CYCLES = 400_000
 """Nothing takes so long, whatever the stalls."""
+HOLD_CYCLES = 3000
+"""A frame may wait so long for memory: then the host gives up."""
+MIRROR_CYCLES = 20_000
+"""All mirrors have been written in so many cycles, at any MIRROR_TIMER of the test."""
 
 
 class Bench:
@@ -46,9 +50,10 @@ class Bench:
         dut.rst.value = 1
         Clock(dut.clk, _PERIOD_PS, "ps").start()
         self.ports = BulkPorts(dut, config.burst_bytes)
-        self.wire, self.bus, self.registers = (self.ports.wire, self.ports.memory,
-                                               self.ports.registers)
-        self.wire.on_start = lambda frame: self.model.started(len(frame.data))
+        self.wire, self.bus, self.reads, self.registers = (
+            self.ports.wire, self.ports.memory, self.ports.reads, self.ports.registers)
+        self.wire.on_start = lambda frame: self.model.started(frame.data)
+        self.reads.on_read = self._read
         self.wire.on_end = self._ended
         self.bus.on_taken = self._taken
         self.bus.on_answered = lambda burst: self.model.answered(burst)
@@ -76,7 +81,7 @@ class Bench:
 
     def look(self) -> None:
         """Raise what was found to be wrong since the last look."""
-        for found in (self.model.wrong, self.bus.problems):
+        for found in (self.model.wrong, self.bus.problems, self.reads.problems):
             if found:
                 raise Wrong(found[0])
         if self.registers.read_errors:
@@ -111,11 +116,24 @@ class Bench:
         named = frozenset(fault.name for fault in faults)
         self.registers.write(offset, value, lambda: self.model.faults.append(named))
 
+    def release(self) -> None:
+        """Let no frame wait for memory any longer."""
+        for number, queue in enumerate(self.model.queues):
+            if queue.hold.now:
+                queue.hold.set(False)
+                self.write(abi.QUEUE, "POLICY", number, hold=0)
+
     async def rest(self) -> None:
-        """Wait until the wire is empty and the card says that nothing is under way."""
-        limit = self.ports.cycle + LIMIT_CYCLES
+        """Wait until the wire is empty and the card says that nothing is under way.
+
+        A frame that waits for memory gets some time for it.
+        """
+        now = self.ports.cycle
+        limit, patience = now + LIMIT_CYCLES, now + HOLD_CYCLES
         while True:
             self.look()
+            if self.ports.cycle > patience:
+                self.release()
             if self.ports.cycle > limit:
                 raise Wrong("the card does not come to rest")
             if self.wire.waiting:
@@ -129,10 +147,50 @@ class Bench:
         await self.rest()
         was, self.host.paused = self.host.paused, True
         await self.registers.flush()
+        await self.pulled()
         await self.cycles(80)
+        await self._await_time()
         self.reached += await Audit(self.model).settle(self.read)
         self.host.paused = was
         self.look()
+
+    async def pulled(self) -> None:
+        """Wait until the card has taken all tokens from its return rings."""
+        for number, queue in enumerate(self.model.queues):
+            returns = queue.returns
+            await self.until(f"take the tokens from return ring {number}", abi.QUEUE,
+                             "RETURN_CONSUMED", number, returns.is_all)
+            returns.consumed = returns.produced
+
+    async def _await_time(self) -> None:
+        """Wait for what the card does at a time: interrupts, mirrors."""
+        model = self.model
+        longest = max(queue.interrupt.limits.now[0] for queue in model.queues)
+        if longest:
+            await self.cycles((longest + 1) * abi.MODERATION_CYCLES)
+        limit = self.ports.cycle + MIRROR_CYCLES
+        while self.ports.cycle < limit and not await self._mirrored():
+            await self.cycles(50)
+
+    async def _mirrored(self) -> bool:
+        """Return whether every mirror says what the card does."""
+        if any(queue.enabled.now and not queue.returns.is_mirrored for queue in self.model.queues):
+            return False
+        for number, mirror in enumerate(self.model.mirrors):
+            if mirror.block is not None and self.model.pool_enabled[number].now:
+                counts = tuple([await self.read(abi.POOL, name, number)
+                                for name in ("FREE", "OUTSTANDING")])
+                if mirror.counts != counts:
+                    return False
+        return self.bus.idle
+
+    def _read(self, address: int, size: int) -> bytes | None:
+        data = self.memory.read(address, size)
+        if data is None:
+            self.model.wrong.append(str(self.memory.violations[-1]))
+        else:
+            self.model.guarded(lambda: self.model.read(address, size))
+        return data
 
     def _ended(self, frame: WireFrame) -> None:
         self.model.frames.ended += 1

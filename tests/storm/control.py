@@ -6,8 +6,8 @@ from pagering import abi
 
 from . import program as p
 from .bench import LIMIT_CYCLES, Bench
-from .model import Ring
 from .pages import Wrong
+from .queue import Ring
 
 __all__ = ["Control"]
 
@@ -30,29 +30,59 @@ class Control(Bench):
         self.model.queue_drained(number)
 
     async def queue_on(self, op: p.QueueOn) -> None:
-        config, model = self.config, self.model
-        number, pool = op.queue % config.queues, op.pool % config.pools
-        queue = model.queues[number]
-        if queue.enabled.now:
+        number = op.queue % self.config.queues
+        queue = self.model.queues[number]
+        if queue.enabled.now and not op.again:
             return
-        await self.await_drained_queue(number)
+        await self.queue_off(p.QueueOff(number))
         self.host.fetch()
         await self.registers.flush()
+        self._describe(number, op)
+        self._place_returns(number, op)
+        queue.drained = False
+        queue.enabled.set(True)
+        self.host.heads[number] = 0
+        self.write(abi.QUEUE, "CONTROL", number, enable=1,
+                   taken=lambda: queue.interrupt.restart(self.ports.cycle))
+        if not await self.read(abi.QUEUE, "CONTROL", number) & 1:
+            raise Wrong(f"queue {number} was drained, but cannot be enabled")
+
+    def _describe(self, number: int, op: p.QueueOn) -> None:
+        """Set pools and completion ring of a drained queue."""
+        queue, pools = self.model.queues[number], self.config.pools
+        pool, headers = op.pool % pools, op.headers % pools
+        extended = op.extended or op.split
         if queue.ring is not None:
             queue.ring.block.free()
-        block = self.memory.allocate(abi.COMPLETION_BYTES << op.log2)
+        size = abi.COMPLETION_BYTES + extended * abi.EXTENSION_BYTES
+        block = self.memory.allocate(size << op.log2)
         self.write(abi.QUEUE, "POOL", number, index_=pool)
         self.write(abi.QUEUE, "RING_LOW", number, address=block.address >> 12 & 0xFFFFF)
         self.write(abi.QUEUE, "RING_HIGH", number, address=block.address >> 32)
         self.write(abi.QUEUE, "RING_SIZE", number, log2=op.log2)
+        self.write(abi.QUEUE, "FORMAT", number, extended=extended)
+        self.write(abi.QUEUE, "HEADER_SPLIT", number, enable=op.split, pool=headers,
+                   threshold=op.threshold)
         queue.pool.set(pool)
+        queue.header_pool.set(headers)
+        queue.split.set(op.split)
+        queue.threshold = op.threshold
         queue.rings.set(1 << op.log2)
-        queue.ring, queue.armed, queue.drained = Ring(block, op.log2), None, False
-        queue.enabled.set(True)
-        self.host.heads[number] = 0
-        self.write(abi.QUEUE, "CONTROL", number, enable=1)
-        if not await self.read(abi.QUEUE, "CONTROL", number) & 1:
-            raise Wrong(f"queue {number} was drained, but cannot be enabled")
+        queue.ring = Ring(block, op.log2, extended)
+
+    def _place_returns(self, number: int, op: p.QueueOn) -> None:
+        """Give a drained queue a return ring, or none."""
+        returns = self.model.queues[number].returns
+        if returns.block is not None:
+            returns.block.free()
+        log2 = max(op.pull, abi.RETURN_LOG2_MIN) if op.pull else 0
+        block = self.memory.allocate((4 << log2) + abi.MIRROR_BYTES) if log2 else None
+        address = 0 if block is None else block.address
+        self.write(abi.QUEUE, "RETURN_LOW", number, address=address >> 12 & 0xFFFFF)
+        self.write(abi.QUEUE, "RETURN_HIGH", number, address=address >> 32)
+        mirrors = log2 > 0 and op.mirror
+        self.write(abi.QUEUE, "RETURN_SIZE", number, log2=log2, mirror=int(mirrors))
+        returns.place(block, log2, mirrors)
 
     async def pool_off(self, op: p.PoolOff) -> None:
         pool = op.pool % self.config.pools
@@ -71,9 +101,23 @@ class Control(Bench):
         pool = op.pool % self.config.pools
         if not self.model.pool_enabled[pool].now:
             await self.await_drained_pool(pool)
+            await self.registers.flush()
+            self._place_mirror(pool, op.mirror)
             self.model.pages.drained_pools.discard(pool)
             self.model.pool_enabled[pool].set(True)
         self.write(abi.POOL, "CONTROL", pool, enable=1, policy=int(op.lifo))
+
+    def _place_mirror(self, pool: int, wanted: bool) -> None:
+        """Give a drained pool a mirror of its counts, or none."""
+        mirror = self.model.mirrors[pool]
+        if mirror.block is not None:
+            mirror.block.free()
+        block = self.memory.allocate(abi.MIRROR_BYTES) if wanted else None
+        address = 0 if block is None else block.address
+        self.write(abi.POOL, "MIRROR_LOW", pool, enable=int(wanted),
+                   address=address >> 3 & (1 << 29) - 1)
+        self.write(abi.POOL, "MIRROR_HIGH", pool, address=address >> 32)
+        mirror.place(block)
 
     async def replace(self, op: p.Replace) -> None:
         pages, pool = self.model.pages, op.pool % self.config.pools
@@ -88,6 +132,7 @@ class Control(Bench):
                 raise Wrong(f"pool {pool} is drained, but a completion does not come")
         self.host.paused = True
         await self.registers.flush()
+        await self.pulled()
         await self.cycles(80)
         self.host.fetch()
         slots = {slot for slot, (owner, _) in pages.slots.items() if owner == pool}
@@ -133,3 +178,22 @@ class Control(Bench):
         pool = op.pool % self.config.pools
         self.model.low_water[pool] = (op.enter, op.enter + op.more)
         self.write(abi.POOL, "LOW_WATER", pool, enter=op.enter, exit=op.enter + op.more)
+
+    async def hold(self, op: p.Hold) -> None:
+        queue = op.queue % self.config.queues
+        self.model.queues[queue].hold.set(op.hold)
+        self.write(abi.QUEUE, "POLICY", queue, hold=int(op.hold))
+
+    async def moderate(self, op: p.Moderate) -> None:
+        queue = op.queue % self.config.queues
+        self.model.queues[queue].interrupt.limits.set((op.time, op.completions))
+        self.write(abi.QUEUE, "MODERATION", queue, time=op.time, completions=op.completions)
+
+    async def force(self, op: p.Force) -> None:
+        number = op.queue % self.config.queues
+        rule = self.model.queues[number].interrupt
+        self.write(abi.QUEUE, "FORCE", number, force=1,
+                   taken=lambda: rule.force(self.ports.cycle))
+
+    async def mirror_timer(self, op: p.MirrorTimer) -> None:
+        self.write(abi.CARD, "MIRROR_TIMER", cycles=op.cycles)

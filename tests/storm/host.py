@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 
 from pagering import abi
 from pagering_hdl.config import CardConfig
 from pagering_tb.bulk_registers import BulkRegisters
 
-from .model import INDEX_MASK, Model
+from .model import Model
 from .program import Host
 
 __all__ = ["TestHost"]
@@ -33,6 +35,7 @@ class TestHost:
         self.stale: deque[tuple[int, int, int]] = deque(maxlen=64)
         """Queue and token of what it had, and which life of the page that was."""
         self.paused = False
+        self._doorbells: set[int] = set()
 
     def window(self, queue: int) -> int:
         """Return an address of a queue's return window."""
@@ -46,13 +49,14 @@ class TestHost:
         self.fetch()
         while len(self.held) > self.manner.keep and self._registers.waiting < _BACKLOG:
             self._give_one()
+        self.ring()
 
     def fetch(self) -> None:
         """Take the tokens of all visible completions; tell how far that was."""
         for number, queue in enumerate(self._model.queues):
-            if not queue.seen:
+            if not queue.seen or queue.ring is None:
                 continue
-            self.heads[number] = self.heads[number] + len(queue.seen) & INDEX_MASK
+            self.heads[number] = queue.ring.visible
             self.held.extend((number, token) for token in queue.seen)
             queue.seen.clear()
             if not self.manner.lazy:
@@ -111,5 +115,24 @@ class TestHost:
         def taken() -> None:
             model.returns += 1
             model.pages.returned(model.cycle, token)
-        self._registers.write(self.window(queue), token, taken)
+        if not (self.manner.pull and self.leave(queue, token, taken)):
+            self._registers.write(self.window(queue), token, taken)
         self.stale.append((queue, token, model.pages.pages[abi.TOKEN.unpack(token)["page"]].life))
+
+    def leave(self, number: int, token: int, taken: Callable[[], None]) -> bool:
+        """Leave a token in a queue's return ring; return whether there was room."""
+        queue = self._model.queues[number]
+        if not queue.enabled.now or not queue.returns.room:
+            return False
+        queue.returns.put(token, taken)
+        self._doorbells.add(number)
+        return True
+
+    def ring(self) -> None:
+        """Tell the card of what was left in return rings."""
+        for number in sorted(self._doorbells):
+            returns = self._model.queues[number].returns
+            index = returns.produced
+            self._registers.write(abi.USER.address("RETURN_PRODUCED", number), index,
+                                  partial(returns.ring, index))
+        self._doorbells.clear()

@@ -8,63 +8,21 @@ cannot be known, the instant of a decision within the card, is left open: see :m
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
-from pagering import abi
 from pagering.abi import Fault
 from pagering_hdl.config import CardConfig
 from pagering_tb.bulk_memory import BulkBurst
-from pagering_tb.host_memory import DmaBlock
 
+from .completions import CompletionJudge
 from .frames import FrameLedger
 from .knobs import Knob
+from .mirrors import PoolMirror
 from .pages import PageLedger, Wrong
+from .queue import INDEX_MASK, QueueState, ahead
 
-__all__ = ["INDEX_MASK", "Model", "QueueState", "Ring"]
-
-INDEX_MASK = (1 << abi.CONSUMER_BITS) - 1
-
-
-def ahead(index: int, of: int) -> int:
-    """Return how far a completion index is past another."""
-    return index - of & INDEX_MASK
-
-
-@dataclass
-class Ring:
-    """A completion ring in host memory."""
-
-    block: DmaBlock
-    log2: int
-    written: int = 0
-    """Completions that the card has put there."""
-    visible: int = 0
-    """Completions whose write was answered."""
-    consumed: int = 0
-    """As the card was told."""
-
-
-class QueueState:
-    """What is known of a queue."""
-
-    def __init__(self) -> None:
-        self.enabled = Knob(False)
-        self.pool = Knob(0)
-        self.ring: Ring | None = None
-        self.rings: Knob[int] = Knob(0)
-        """Sizes of the ring."""
-        self.drained = True
-        self.parts: list[bytes] = []
-        """Segments of a frame that is not complete."""
-        self.delivered = 0
-        self.armed: int | None = None
-        """Index that the interrupt was armed with."""
-        self.seen: deque[int] = deque()
-        """Tokens of visible completions, for the host to fetch."""
-        self.peak_pages = 0
-        self.peak_unread = 0
+__all__ = ["Model"]
 
 
 class Model:
@@ -95,8 +53,10 @@ class Model:
         """The card's, at the last rest."""
         self.total_delivered = 0
         self.cycle = 0
-        self._unseen: dict[int, tuple[int, list[int]]] = {}
+        self._unseen: dict[int, tuple[int, int, list[int]]] = {}
         self._pages: dict[int, list[int]] = {}
+        self._completions = CompletionJudge(self)
+        self.mirrors = [PoolMirror() for _ in range(config.pools)]
         self.irq = 0
         """Level of the interrupt lines."""
         self.events_cleared = True
@@ -110,19 +70,19 @@ class Model:
 
     # What goes in
 
-    def started(self, length: int) -> None:
+    def started(self, data: bytes) -> None:
         """Note that a frame begins to go in; see how scarce memory may be for it."""
         frames, pages = self.frames, self.pages
-        frames.started(length)
-        loose = frames.flying_pages + pages.off_ring(self.cycle)
-        for pool in range(self.config.pools):
-            self.peak_pages[pool] = max(self.peak_pages[pool], loose + pages.pool_holds[pool]
-                                        + self.config.queues)
+        frames.started(data, any(any(queue.split.values) for queue in self.queues))
+        off = [pages.off_ring(pool, self.cycle) for pool in range(self.config.pools)]
+        for pool, out in enumerate(off):
+            self.peak_pages[pool] = max(self.peak_pages[pool], out + frames.flying_pages)
+        unknown = frames.flying_pages + sum(off) - sum(pages.queue_holds)
         for number, queue in enumerate(self.queues):
-            queue.peak_pages = max(queue.peak_pages, loose + pages.queue_holds[number] + 1)
+            queue.peak_pages = max(queue.peak_pages, unknown + pages.queue_holds[number])
             if queue.ring is not None:
                 queue.peak_unread = max(
-                    queue.peak_unread, frames.flying_pages
+                    queue.peak_unread, frames.flying_segments
                     + ahead(queue.ring.written, queue.ring.consumed))
 
     # What comes out
@@ -146,88 +106,63 @@ class Model:
                     self.faults.append(frozenset({Fault.COMPLETION_WRITE.name}))
                 if more:
                     raise Wrong(f"queue {number}: a write of completions with a gap")
-                self._unseen[id(burst)] = (number, self._line(number, queue, ring, address, data))
+                was = ring.written
+                tokens = self._completions.line(number, address, data)
+                self._unseen[id(burst)] = (number, ahead(ring.written, was), tokens)
                 return
+        if self._is_mirror(address, data):
+            if burst.response:
+                self.faults.append(frozenset({Fault.MIRROR_WRITE.name}))
+            return
         if burst.response:
             self.faults.append(frozenset({Fault.DATA_WRITE.name}))
         self._pages[id(burst)] = [self.pages.written(start, len(run), bool(burst.response))
                                   for start, run in burst.pieces]
 
-    def _line(self, number: int, queue: QueueState, ring: Ring, address: int,
-              data: bytearray) -> list[int]:
-        size = abi.COMPLETION_BYTES
-        slot = ring.written & (1 << ring.log2) - 1
-        if address != ring.block.address + slot * size or len(data) % size:
-            raise Wrong(f"queue {number}: {len(data)} bytes of completions at 0x{address:x}; the "
-                        f"next one belongs in slot {slot}")
-        if queue.drained:
-            raise Wrong(f"queue {number}: a completion was written after the queue was drained")
-        tokens = []
-        for at in range(0, len(data), size):
-            record = abi.COMPLETION.unpack(int.from_bytes(data[at:at + size], "little"))
-            if record["phase"] != 1 - (ring.written >> ring.log2 & 1):
-                raise Wrong(f"queue {number}: completion {ring.written} has phase "
-                            f"{record['phase']}")
-            ring.written = ring.written + 1 & INDEX_MASK
-            if ahead(ring.written, ring.consumed) > 1 << ring.log2:
-                raise Wrong(f"queue {number}: completion {ring.written - 1} overwrites one that "
-                            f"was not consumed; the host is at {ring.consumed}")
-            self._completion(number, queue, record)
-            tokens.append(record["token"])
-        return tokens
+    def _is_mirror(self, address: int, data: bytearray) -> bool:
+        for number, queue in enumerate(self.queues):
+            if queue.returns.written(address, data):
+                if queue.drained:
+                    raise Wrong(f"queue {number}: its mirror was written to after the queue was "
+                                f"drained")
+                return True
+        for pool, mirror in enumerate(self.mirrors):
+            if mirror.written(address, data, max(self.pages.registered[pool].values)):
+                if pool in self.pages.drained_pools:
+                    raise Wrong(f"pool {pool}: its mirror was written to after the pool was "
+                                f"drained")
+                return True
+        return False
 
-    def _completion(self, number: int, queue: QueueState, record: dict[str, int]) -> None:
-        config = self.config
-        token = abi.TOKEN.unpack(record["token"])
-        memory, spoilt = self.pages.completed(number, queue.pool.now, token)
-        length = record["length"]
-        if not 0 < length <= len(memory) or len(memory) - length >= config.chunk_bytes:
-            raise Wrong(f"queue {number}: {length} bytes were given {len(memory)} bytes of chunks")
-        if record["start"] != (not queue.parts):
-            raise Wrong(f"queue {number}: a segment with start {record['start']} after "
-                        f"{len(queue.parts)} of its frame")
-        if record["write_error"] != spoilt:
-            raise Wrong(f"queue {number}: write_error is {record['write_error']} for page "
-                        f"{token['page']}, of which a write was "
-                        f"{'answered with an error' if spoilt else 'answered well'}")
-        if record["last_of_page"] != (token["last"] == config.chunks - 1):
-            raise Wrong(f"queue {number}: last_of_page is {record['last_of_page']} at chunk "
-                        f"{token['last']} of {config.chunks}")
-        queue.parts.append(bytes(memory[:length]))
-        if record["end"]:
-            data = b"".join(queue.parts)
-            queue.parts.clear()
-            self.frames.delivered(number, data)
-            queue.delivered += 1
-            self.total_delivered += 1
+    def read(self, address: int, size: int) -> None:
+        """Judge a read by the card: there is nothing but return rings for it."""
+        for number, queue in enumerate(self.queues):
+            if queue.returns.read(address, size):
+                if queue.drained:
+                    self.wrong.append(f"queue {number}: its return ring was read after the queue "
+                                      f"was drained")
+                return
+        self.wrong.append(f"{size} bytes were read at 0x{address:x}, in no return ring")
 
     def answered(self, burst: BulkBurst) -> None:
         """Show the host the completions of a burst; or note that its data is there."""
         for page in self._pages.pop(id(burst), ()):
             self.pages.answered(page)
-        number, tokens = self._unseen.pop(id(burst), (0, []))
-        if tokens:
+        number, count, tokens = self._unseen.pop(id(burst), (0, 0, []))
+        if count:
             queue = self.queues[number]
             queue.seen.extend(tokens)
             if queue.ring is not None:
-                queue.ring.visible = queue.ring.visible + len(tokens) & INDEX_MASK
-
-    # Interrupts
-
-    def due(self, queue: QueueState) -> bool:
-        """Return whether a queue's interrupt must have fired."""
-        if queue.armed is None or queue.ring is None:
-            return False
-        return 0 < ahead(queue.ring.visible, queue.armed) <= 1 << abi.RING_LOG2_MAX
+                queue.ring.visible = queue.ring.visible + count & INDEX_MASK
+                queue.interrupt.moved(queue.ring.visible, self.cycle)
 
     def lines(self, level: int) -> None:
-        """Look at the interrupt lines: none may rise without a completion."""
+        """Look at the interrupt lines: none may rise without a reason."""
         rising, self.irq = level & ~self.irq, level
         if rising:
             for number, queue in enumerate(self.queues):
-                if rising >> number & 1 and not self.due(queue):
-                    self.wrong.append(f"interrupt {number} rose with no completion past the "
-                                      f"index {queue.armed}")
+                if rising >> number & 1 and not queue.interrupt.rose(self.cycle):
+                    self.wrong.append(f"interrupt {number} rose too early: {queue.interrupt}")
 
     # Drains
 
@@ -239,7 +174,7 @@ class Model:
         if queue.ring is not None and queue.ring.written != queue.ring.visible:
             raise Wrong(f"queue {number} is drained, but completions of it are not answered")
         queue.drained = True
-        self.pages.open[number] = None
+        self.pages.closed(number)
 
     # Resets
 
@@ -250,6 +185,7 @@ class Model:
         self.queues = [QueueState() for _ in range(self.config.queues)]
         self.pool_enabled = [Knob(False) for _ in range(self.config.pools)]
         self.low_water = [(0, 0)] * self.config.pools
+        self.mirrors = [PoolMirror() for _ in range(self.config.pools)]
         self.peak_pages = [0] * self.config.pools
         self.faults.clear()
         self.returns = self.total_delivered = 0
@@ -272,8 +208,6 @@ class Model:
         self.returns = 0
         self.peak_pages = [0] * self.config.pools
         for queue in self.queues:
-            queue.peak_pages = queue.peak_unread = 0
-            for knob in (queue.enabled, queue.pool, queue.rings):
-                knob.settle()
+            queue.settle()
         for knob in self.pool_enabled:
             knob.settle()

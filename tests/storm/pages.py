@@ -4,7 +4,8 @@ What is seen: the bytes that the card writes, the tokens in its completions, and
 host has given back. From these alone follow the rules of this file: memory that the host holds is
 not written to; no chunk is handed out twice; a page begins a new life only when all of its last
 life has come back, under the next generation; it is filled from its first chunk on, by one queue,
-of the pool that its region belongs to; and nobody has more pages than allowed.
+of the pool that its region belongs to; and nobody has more pages than allowed. A queue that splits
+frames fills two pages at a time, one for headers.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pagering import abi
+from pagering.fake_queue import Side
 from pagering_hdl.config import CardConfig
 from pagering_tb.host_memory import DmaBlock
 
@@ -77,11 +79,13 @@ class PageLedger:
         self.pool_holds = [0] * config.pools
         """Pages of which the host has a chunk, by pool."""
         self.queue_holds = [0] * config.queues
-        self.open: list[int | None] = [None] * config.queues
+        self.filling = [0] * config.pools
+        """Pages that have been written to and of which the host has nothing yet, by pool."""
+        self.open: dict[tuple[int, Side], int] = {}
         """The page that a queue filled last, if it can be going on with it."""
         self.drained_pools: set[int] = set()
         self._at: dict[int, int] = {}
-        self._cooling: deque[tuple[int, int]] = deque()
+        self._cooling: list[deque[int]] = [deque() for _ in range(config.pools)]
 
     def register(self, slot: int, pool: int, block: DmaBlock) -> None:
         """Note that a region is being registered: every page of it begins anew."""
@@ -99,8 +103,9 @@ class PageLedger:
                     self._let_go(self.pages[number], pool, ~0)
                 self._new_generation(slot)
         self.registered[pool].set(0)
-        self.open = [None if page is not None and page // self.config.region_pages
-                     not in self.slots else page for page in self.open]
+        self.filling[pool] = 0
+        self.open = {place: page for place, page in self.open.items()
+                     if page // self.config.region_pages in self.slots}
 
     def inherit(self, before: PageLedger) -> None:
         """Take over what no reset of the card clears: the generations."""
@@ -125,6 +130,8 @@ class PageLedger:
         if page.held & bits:
             raise Wrong(f"page {number} was written to while the host has chunks "
                         f"0x{page.held & bits:x} of it")
+        if not page.written and not page.held:
+            self.filling[pool] += 1
         page.written |= bits
         if spoilt:
             page.spoilt |= bits
@@ -147,7 +154,8 @@ class PageLedger:
         """Return whether data in a pool's regions has no completion yet."""
         return any(self.pages[number].written for number in self._of_pool(pool))
 
-    def completed(self, queue: int, pool: int, token: dict[str, int]) -> tuple[memoryview, bool]:
+    def completed(self, queue: int, pool: int, token: dict[str, int],
+                  side: Side = Side.PAYLOAD) -> tuple[memoryview, bool]:
         """Judge a completion's token; return its memory, and whether its data is spoilt."""
         config = self.config
         number, first, last = token["page"], token["first"], token["last"]
@@ -161,12 +169,12 @@ class PageLedger:
             raise Wrong(f"queue {queue} was given chunks {first} to {last} of page {number}")
         page, bits = self.pages[number], chunk_bits(first, last)
         if first == 0:
-            self._begin(queue, number, page, token["generation"])
-        elif (self.open[queue], page.next, page.generation) != (
+            self._begin(queue, number, page, token["generation"], side)
+        elif (self.open.get((queue, side)), page.next, page.generation) != (
                 number, first, token["generation"]):
             raise Wrong(f"queue {queue} goes on with chunk {first} of page {number}, generation "
-                        f"{token['generation']}; it had page {self.open[queue]}, and that page "
-                        f"is at chunk {page.next} of generation {page.generation}")
+                        f"{token['generation']}; it had page {self.open.get((queue, side))}, and "
+                        f"that page is at chunk {page.next} of generation {page.generation}")
         if page.written & bits != bits:
             raise Wrong(f"page {number}: chunks 0x{bits:x} were completed, but only "
                         f"0x{page.written & bits:x} written")
@@ -174,6 +182,8 @@ class PageLedger:
             raise Wrong(f"page {number}: chunks 0x{bits:x} were completed before their writes were "
                         f"answered")
         spoilt = bool(page.spoilt & bits)
+        if not page.held:
+            self.filling[pool] -= 1
         page.written &= ~bits
         page.spoilt &= ~bits
         page.next = last + 1
@@ -184,7 +194,7 @@ class PageLedger:
         end = (place << config.page_log2) + (last + 1 << config.chunk_log2)
         return self.slots[slot][1].view[start:end], spoilt
 
-    def _begin(self, queue: int, number: int, page: Page, generation: int) -> None:
+    def _begin(self, queue: int, number: int, page: Page, generation: int, side: Side) -> None:
         if page.held:
             raise Wrong(f"queue {queue} was given page {number} anew, but the host still has "
                         f"chunks 0x{page.held:x} of it")
@@ -192,7 +202,7 @@ class PageLedger:
             raise Wrong(f"page {number} came in generation {generation} after "
                         f"{page.generation}")
         page.queue, page.generation, page.life = queue, generation, page.life + 1
-        self.open[queue] = number
+        self.open[queue, side] = number
 
     def _hold(self, page: Page, pool: int, bits: int) -> None:
         if not page.held:
@@ -214,17 +224,21 @@ class PageLedger:
         """Note that the card took a token that the host rightly returned."""
         named = abi.TOKEN.unpack(token)
         number = named["page"]
-        pool = self.slots[number // self.config.region_pages][0]
-        page = self.pages[number]
+        pool, page = self.pool_of(number), self.pages[number]
         self._let_go(page, pool, chunk_bits(named["first"], named["last"]))
         if not page.held:
-            self._cooling.append((cycle + _COOLING_CYCLES, number))
+            self._cooling[pool].append(cycle + _COOLING_CYCLES)
+            if page.written:
+                self.filling[pool] += 1
 
-    def off_ring(self, cycle: int) -> int:
-        """Return how many pages may not be back yet, beyond those that the host has."""
-        while self._cooling and self._cooling[0][0] < cycle:
-            self._cooling.popleft()
-        return len(self._cooling)
+    def off_ring(self, pool: int, cycle: int) -> int:
+        """Return how many pages of a pool may be off its ring, as far as can be seen."""
+        cooling = self._cooling[pool]
+        while cooling and cooling[0] < cycle:
+            cooling.popleft()
+        idle = sum(self.pool_of(number) == pool and not page.held and not page.written
+                   for number, page in self.unfilled())
+        return self.pool_holds[pool] + self.filling[pool] + len(cooling) + idle
 
     def settle(self) -> None:
         """Check what must hold when the card is at rest."""
@@ -232,16 +246,24 @@ class PageLedger:
             if page.written:
                 raise Wrong(f"chunks 0x{page.written:x} of page {number} were written, but no "
                             f"completion tells of them")
-        self._cooling.clear()
+        for cooling in self._cooling:
+            cooling.clear()
         for knob in (*self.registered, *self.limit, *self.quota):
             knob.settle()
 
-    def unfilled(self, queue: int) -> Page | None:
-        """Return the page that a queue may be going to fill further, if there is one."""
-        number = self.open[queue]
-        if number is None or self.pages[number].next == self.config.chunks:
-            return None
-        return self.pages[number]
+    def unfilled(self) -> list[tuple[int, Page]]:
+        """Return the pages that queues may be going to fill further, and their numbers."""
+        return [(number, self.pages[number]) for number in self.open.values()
+                if self.pages[number].next < self.config.chunks]
+
+    def closed(self, queue: int) -> None:
+        """Note that a queue puts nothing more in its open pages."""
+        for side in Side:
+            self.open.pop((queue, side), None)
+
+    def pool_of(self, number: int) -> int:
+        """Return the pool that owns a page of a registered region."""
+        return self.slots[number // self.config.region_pages][0]
 
     def _let_go(self, page: Page, pool: int, bits: int) -> None:
         if page.held and not page.held & ~bits:

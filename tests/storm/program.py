@@ -12,9 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hypothesis import strategies as st
-
-__all__ = ["OPERATIONS", "Operation", "dump", "load", "programs"]
+__all__ = ["OPERATIONS", "Operation", "dump", "load"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,8 @@ class Host(Operation):
 
     It looks at the rings every ``every`` cycles, keeps up to ``keep`` tokens, and returns the rest
     in order (``order`` 0), newest first (1) or at random (2); ``merge`` joins neighbours to one
-    token, ``split`` returns parts. It tells how far it has read unless it is ``lazy``.
+    token, ``split`` returns parts; ``pull`` leaves them in return rings, where there are any. It
+    tells how far it has read unless it is ``lazy``.
     """
 
     every: int = 20
@@ -63,15 +62,20 @@ class Host(Operation):
     merge: bool = False
     split: bool = False
     lazy: bool = False
+    pull: bool = True
 
 
 @dataclass(frozen=True)
 class Forge(Operation):
-    """Return something wrong: a stale token (0), or one of a token's fields changed (1 to 4)."""
+    """Return something wrong: a stale token (0), or one of a token's fields changed (1 to 4).
+
+    ``pull`` leaves it in the return ring, if there is one.
+    """
 
     kind: int
     pick: int = 0
     count: int = 1
+    pull: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,11 +96,23 @@ class QueueOff(Operation):
 
 @dataclass(frozen=True)
 class QueueOn(Operation):
-    """Enable a queue, once it is drained, on a pool with a ring of a size."""
+    """Enable a queue, once it is drained, on a pool with a ring of a size.
+
+    A queue that is enabled is left alone, unless ``again``. ``extended`` completions; frames longer
+    than ``threshold`` ``split``, with their headers in ``headers``; a return ring of a size of
+    ``pull``, or none (0), and a ``mirror`` of how far it was read.
+    """
 
     queue: int
     pool: int = 0
     log2: int = 6
+    again: bool = False
+    extended: bool = False
+    split: bool = False
+    headers: int = 0
+    threshold: int = 0
+    pull: int = 0
+    mirror: bool = True
 
 
 @dataclass(frozen=True)
@@ -109,10 +125,11 @@ class PoolOff(Operation):
 
 @dataclass(frozen=True)
 class PoolOn(Operation):
-    """Enable a pool, once it is drained."""
+    """Enable a pool, once it is drained; with a ``mirror`` of its counts."""
 
     pool: int
     lifo: bool = False
+    mirror: bool = True
 
 
 @dataclass(frozen=True)
@@ -158,10 +175,113 @@ class LowWater(Operation):
 
 @dataclass(frozen=True)
 class Steer(Operation):
-    """Send frames to one queue, or to the first ``queue + 1`` in turn."""
+    """Send frames to one queue, or to the first ``queue + 1`` in turn, or by their hash.
+
+    Whatever steers is set at once or, if ``quiet``, when the card is at rest: then it is known
+    which frame goes by it.
+    """
 
     queue: int
     turns: bool = False
+    rss: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Hash(Operation):
+    """Set what the hash is made of; ``key`` is the number of one."""
+
+    transform: int = 0
+    tcp: bool = True
+    udp: bool = True
+    key: int = 1
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Spread(Operation):
+    """Let ``count`` rows of the indirection table from ``first`` on name a queue."""
+
+    first: int
+    count: int
+    queue: int
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Rule(Operation):
+    """Enable a flow rule for what packet ``pick`` is like, in the fields that ``match`` says."""
+
+    number: int
+    pick: int
+    match: int = 0
+    queue: int = 0
+    drop: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class RuleOff(Operation):
+    """Disable a flow rule."""
+
+    number: int
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Filter(Operation):
+    """Set which frames the card takes at all."""
+
+    promiscuous: bool = True
+    all_multicast: bool = False
+    broadcast: bool = True
+    vlan: bool = False
+    untagged: bool = True
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Accept(Operation):
+    """Let the filters take what packet ``pick`` is like.
+
+    By its exact address, in ``row`` (0); by the hash of it (1); by its VLAN (2).
+    """
+
+    kind: int
+    pick: int
+    row: int = 0
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Hold(Operation):
+    """Let frames of a queue wait for memory, or be dropped."""
+
+    queue: int
+    hold: bool = True
+
+
+@dataclass(frozen=True)
+class Moderate(Operation):
+    """Set when the interrupt of a queue fires."""
+
+    queue: int
+    time: int = 0
+    completions: int = 0
+
+
+@dataclass(frozen=True)
+class Force(Operation):
+    """Force the interrupt of a queue."""
+
+    queue: int
+
+
+@dataclass(frozen=True)
+class MirrorTimer(Operation):
+    """Set how often counts are mirrored."""
+
+    cycles: int
 
 
 @dataclass(frozen=True)
@@ -230,65 +350,8 @@ class Reset(Operation):
 
 OPERATIONS: dict[str, type[Operation]] = {kind.__name__: kind for kind in (
     Frames, Run, Settle, Host, Forge, Arm, QueueOff, QueueOn, PoolOff, PoolOn, Replace, Register,
-    Limit, Quota, LowWater, Steer, Gate, Flush, Events, Memory, Gaps, BusError, Misuse, Reset)}
-
-_SMALL = st.integers(0, 63)
-_EIGHTHS = st.sampled_from((0, 0, 0, 1, 3, 6))
-_FEW = st.sampled_from((65536, 65536, 65536, 65536, 65536, 65536, 0, 1, 2, 3, 5, 8, 12))
-
-
-def _operations() -> st.SearchStrategy[Operation]:
-    """Return one operation; those that bring frames are by far the most frequent."""
-    frames = st.builds(
-        Frames, count=st.sampled_from((1, 4, 16, 60, 120, 240)),
-        sizes=st.sampled_from((0, 0, 0, 0, 0, 1, 2, 3)),
-        bad=st.sampled_from((0, 0, 0, 4)), holes=st.sampled_from((0, 0, 0, 2)))
-    others: tuple[st.SearchStrategy[Operation], ...] = (
-        st.builds(Run, st.sampled_from((1, 7, 40, 150, 500))),
-        st.builds(Settle),
-        st.builds(Host, every=st.sampled_from((5, 20, 60)), keep=st.sampled_from((0, 0, 2, 9, 40)),
-                  order=st.integers(0, 2), merge=st.booleans(), split=st.booleans(),
-                  lazy=st.sampled_from((False, False, False, True))),
-        *[st.builds(Forge, kind=st.integers(0, 4), pick=_SMALL, count=st.integers(1, 4))] * 6,
-        st.builds(Arm, queue=_SMALL, behind=st.sampled_from((0, 0, 1))),
-        st.builds(QueueOff, queue=_SMALL, wait=st.booleans()),
-        st.builds(QueueOn, queue=_SMALL, pool=_SMALL, log2=st.integers(6, 8)),
-        *[st.builds(QueueOn, queue=_SMALL, pool=_SMALL)] * 3,
-        st.builds(PoolOff, pool=_SMALL, wait=st.booleans()),
-        st.builds(PoolOn, pool=_SMALL, lifo=st.booleans()),
-        *[st.builds(PoolOn, pool=_SMALL)] * 3,
-        st.builds(Replace, pool=_SMALL, regions=st.integers(1, 2), lifo=st.booleans()),
-        st.builds(Register, pool=_SMALL),
-        st.builds(Limit, pool=_SMALL, pages=_FEW),
-        st.builds(Quota, queue=_SMALL, pages=_FEW),
-        st.builds(LowWater, pool=_SMALL, enter=st.integers(0, 12), more=st.integers(0, 4)),
-        st.builds(Steer, queue=_SMALL, turns=st.sampled_from((False, True, True))),
-        st.builds(Gate, receive=st.sampled_from((True, True, True, False)),
-                  drop_when_full=st.booleans(), minimum=st.sampled_from((1, 1, 60)),
-                  maximum=st.sampled_from((0xFFFF, 0xFFFF, 1518, 100))),
-        *[st.builds(Gate)] * 3,
-        st.builds(Flush, st.sampled_from((1, 16, 256))),
-        st.builds(Events, clear=st.integers(0, 7), enable=st.integers(0, 7)),
-        st.builds(Memory, latency=st.sampled_from((2, 4, 64, 250)),
-                  jitter=st.sampled_from((0, 0, 30)),
-                  address=_EIGHTHS, data=_EIGHTHS, response=_EIGHTHS),
-        *[st.builds(Memory)] * 3,
-        st.builds(Gaps, _EIGHTHS),
-        st.builds(BusError, skip=st.integers(0, 60), count=st.integers(1, 2)),
-        st.builds(Misuse, kind=st.integers(0, 4), index=_SMALL),
-        st.builds(Reset),
-    )
-    # By number: one_of() would take the same strategy twice for one.
-    table = (*[frames] * 24, *others)
-    return st.integers(0, len(table) - 1).flatmap(table.__getitem__)
-
-
-def programs() -> st.SearchStrategy[list[Operation]]:
-    """Return programs, most of some dozens of operations."""
-    # Lists of lists: a plain list would have six operations on average.
-    return st.lists(st.lists(_operations(), max_size=12), min_size=1, max_size=12).map(
-        lambda parts: [operation for part in parts for operation in part])
-
+    Limit, Quota, LowWater, Steer, Hash, Spread, Rule, RuleOff, Filter, Accept, Hold, Moderate,
+    Force, MirrorTimer, Gate, Flush, Events, Memory, Gaps, BusError, Misuse, Reset)}
 
 def dump(program: Sequence[Operation]) -> str:
     """Return a program as JSON, an operation a line."""

@@ -1,8 +1,8 @@
 """The simulation behind ``tests/test_rtl_random.py``: Hypothesis writes, the card runs programs.
 
 Hypothesis is blocking code and runs in turns with the simulation. All programs of a run go through
-one simulator, the card reset in between. A program that fails is shrunk; its shortest form is left
-in a file, from which it can be run again alone.
+one simulator, the card reset in between. A program that fails is shrunk by :mod:`storm.shrink`; its
+shortest form is left in a file, from which it can be run again alone.
 """
 
 from __future__ import annotations
@@ -27,13 +27,17 @@ from pagering_tb.bench import limit_wall_time
 from pagering_tb.driver_thread import in_simulation, run_blocking
 
 from .pages import Wrong
-from .program import Operation, dump, load, programs
+from .program import Operation, dump, load
+from .shrink import Shrinker
+from .strategies import programs
 from .world import World
 
 __all__ = ["JOB_VARIABLE"]
 
 _ROUND = 100
 """Programs of one seed."""
+_KIND = 24
+"""Letters of an error that tell it from others."""
 JOB_VARIABLE = "PAGERING_STORM_JOB"
 """JSON: ``config``; ``seed`` and ``frames`` to reach, or the path of a program to ``replay``; the
 ``sabotage`` to switch on, if any; where to write what is ``found``, and the ``report``."""
@@ -105,25 +109,45 @@ class Storm:
     def explore(self, number: int) -> None:
         """Let Hypothesis look for a program that fails, round after round; blocking code."""
         while self.world.frames < self.frames:
-            self._round(number)
+            try:
+                self._round(number)
+            except (Wrong, Flaky):
+                self._shrink(number)
             number += 1
+
+    def _shrink(self, number: int) -> None:
+        found, said = load(self.found.read_text(encoding="utf-8")), self.error
+        if not self._fails(found, kind := self._kind()):
+            self.found.write_text(dump(found), encoding="utf-8")
+            raise Wrong(f"seed {number}: {said}, but not again for the same program: what came "
+                        f"before it matters")
+        short = Shrinker(lambda program: self._fails(program, kind)).shortest(found)
+        self._fails(short, kind)
+        self.found.write_text(dump(short), encoding="utf-8")
+        raise Wrong(f"seed {number}: {self.error}")
+
+    def _kind(self) -> str:
+        """Return how the last error begins, without its numbers: one fault stays one fault."""
+        return re.sub(r"[^a-zA-Z ]", "", self.error)[:_KIND]
+
+    def _fails(self, program: Sequence[Operation], kind: str) -> bool:
+        """Return whether a program fails as another did."""
+        try:
+            in_simulation(self.run(program))
+        except Wrong:
+            return self._kind() == kind
+        return False
 
     def _round(self, number: int) -> None:
         @seed(number)
         @settings(max_examples=_ROUND, deadline=None, database=None, print_blob=False,
-                  phases=(Phase.generate, Phase.shrink), report_multiple_bugs=False,
+                  phases=(Phase.generate,), report_multiple_bugs=False,
                   suppress_health_check=list(HealthCheck))
         @given(programs())
         def whatever_comes(program: list[Operation]) -> None:
             if self.world.frames < self.frames or self.error:
                 in_simulation(self.run(program))
-        try:
-            whatever_comes()
-        except Wrong as error:
-            raise Wrong(f"seed {number}: {error}") from None
-        except Flaky:
-            raise Wrong(f"seed {number}: {self.error}, but not again for the same program: what "
-                        f"came before it matters") from None
+        whatever_comes()
 
 
 @cocotb.test()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pagering import abi
 from pagering.abi import Fault
+from pagering.dissect import Dissection, dissect
 from pagering_tb.bulk_wire import WireFrame
 from pagering_tb.write_port import Stalls
 
 from . import program as p
-from .bench import LIMIT_CYCLES, Bench
+from .bench import HOLD_CYCLES, LIMIT_CYCLES, Bench
+from .packets import NUMBERED, numbered, templates
 from .pages import Wrong
 
 __all__ = ["Traffic"]
@@ -25,15 +27,21 @@ class Traffic(Bench):
     """What happens beside the control plane."""
 
     async def put_frames(self, op: p.Frames) -> None:
-        for _ in range(max(1, op.count >> (0, 1, 3, 5)[op.sizes])):
-            limit = self.ports.cycle + LIMIT_CYCLES
+        for _ in range(max(1, op.count >> (0, 1, 3, 5, 1)[op.sizes])):
+            now = self.ports.cycle
+            limit, patience = now + LIMIT_CYCLES, now + HOLD_CYCLES
             while self.wire.waiting >= _WAITING_MAX:
                 await self.cycles(40)
                 self.look()
+                if self.ports.cycle > patience:
+                    self.release()
                 if self.ports.cycle > limit:
                     raise Wrong("the card takes no more frames")
-            self._send(self._length(op.sizes), self.rng.randrange(64) < op.bad,
-                       self.rng.randrange(64) < op.holes)
+            data, found = self._frame(op.sizes)
+            bad, hole = self.rng.randrange(64) < op.bad, self.rng.randrange(64) < op.holes
+            hole = hole and len(data) > 2
+            self.model.frames.send(data, bad, hole, found)
+            self.wire.put(WireFrame(data, bad, hole))
 
     def _length(self, sizes: int) -> int:
         rng, config = self.rng, self.config
@@ -48,20 +56,21 @@ class Traffic(Bench):
                 return max(1, edge * rng.randint(1, 3) + rng.randint(-2, 2))
         return rng.randint(1, config.max_frame + 40)
 
-    def _send(self, length: int, bad: bool, hole: bool) -> None:
+    def _frame(self, sizes: int) -> tuple[bytes, Dissection]:
+        """Return bytes unlike those of all other frames on their way, and what is in them."""
         frames = self.model.frames
-        hole = hole and length > 2
+        if sizes == 4:
+            template = self.rng.choice(templates())
+            return numbered(template.data, frames.sent), template.found
+        length = self._length(sizes)
         while True:
-            head = frames.sent.to_bytes(4, "little")[:length]
-            if length < 4:
-                head = self.rng.randbytes(length)
             start = self.rng.randrange(4096)
-            data = head + self.noise[start:start + length - len(head)]
+            data = self.noise[start:start + length]
+            if length >= NUMBERED.stop:
+                data = numbered(data, frames.sent)
             if data not in frames.on_way:
-                break
-            length += 1
-        frames.send(data, bad, hole)
-        self.wire.put(WireFrame(data, bad, hole))
+                return data, dissect(data)
+            length += length < NUMBERED.stop
 
     async def set_host(self, op: p.Host) -> None:
         was, self.host.manner = self.host.manner, op
@@ -78,11 +87,15 @@ class Traffic(Bench):
             self.host.fetch()
             await self.cycles(20)
         await self.registers.flush()
+        if op.kind == 0:
+            # What is stale must be so by whichever way the true token went.
+            await self.pulled()
         for number in range(op.count):
-            self._forge_one(op.kind, op.pick + number)
+            self._forge_one(op.kind, op.pick + number, op.pull)
+        self.host.ring()
         self.host.paused = was
 
-    def _forge_one(self, kind: int, pick: int) -> None:
+    def _forge_one(self, kind: int, pick: int, pull: bool) -> None:
         config, host, pages = self.config, self.host, self.model.pages
         names = [Fault.RETURN_OWNER, Fault.RETURN_GENERATION, Fault.RETURN_IDLE]
         if kind == 0:
@@ -113,7 +126,9 @@ class Traffic(Bench):
         elif kind == 4:
             named["page"] = 0xFFFF - pick
             names = [Fault.RETURN_PAGE]
-        self.expect(self.host.window(queue), abi.TOKEN.pack(**named), *names)
+        forged, due = abi.TOKEN.pack(**named), frozenset(fault.name for fault in names)
+        if not (pull and self.host.leave(queue, forged, lambda: self.model.faults.append(due))):
+            self.expect(self.host.window(queue), forged, *names)
 
     @staticmethod
     def _page(token: int) -> int:
@@ -128,7 +143,8 @@ class Traffic(Bench):
         index = max(0, self.host.heads[number] - op.behind)
 
         def taken() -> None:
-            queue.armed, ring.consumed = index, index
+            ring.consumed = index
+            queue.interrupt.arm(index, self.ports.cycle)
         self.write(abi.USER, "ARM", number, index_=index, taken=taken)
 
     async def misuse(self, op: p.Misuse) -> None:
@@ -143,12 +159,18 @@ class Traffic(Bench):
             self.expect(0x3FC, 1, Fault.REGISTER_ACCESS)
         elif op.kind == 4:
             self.expect(abi.CARD.address("ID"), 1, Fault.REGISTER_ACCESS)
+        elif op.kind in (5, 6):
+            self._misplace(pool, op.index, op.kind == 5)
 
-    async def steer(self, op: p.Steer) -> None:
-        queue = op.queue % self.config.queues
-        # The first frame of a rotation still has the turn of the one before, whatever that was.
-        self.model.frames.steering.set(tuple(range(self.config.queues)) if op.turns else (queue,))
-        self.write(abi.CARD, "STEERING", mode=int(op.turns), queue=queue, last=queue)
+    def _misplace(self, pool: int, pick: int, again: bool) -> None:
+        """Register a region in a slot that is in use, or at an address that is none for it."""
+        used = self.model.pages.slots
+        slots = [slot for slot in range(self.config.regions) if (slot in used) == again]
+        if slots and (again or self.config.region_pages > 1):
+            self.expect(
+                abi.REGION.address("REGION", slots[pick % len(slots)]),
+                abi.REGION["REGION"].pack(valid=1, pool=pool, address=0 if again else 1),
+                Fault.REGION_REFUSED if again else Fault.REGION_ALIGNMENT)
 
     async def gate(self, op: p.Gate) -> None:
         frames = self.model.frames
@@ -169,8 +191,9 @@ class Traffic(Bench):
         self.registers.write(abi.CARD.address("EVENT_ENABLE"), op.enable & 7)
 
     async def set_memory(self, op: p.Memory) -> None:
-        self.bus.latency, self.bus.jitter = op.latency, op.jitter
-        self.bus.stalls = Stalls(op.address / 8, op.data / 8, op.response / 8)
+        for bus in (self.bus, self.reads):
+            bus.latency, bus.jitter = op.latency, op.jitter
+            bus.stalls = Stalls(op.address / 8, op.data / 8, op.response / 8)
 
     async def gaps(self, op: p.Gaps) -> None:
         self.wire.gaps = op.eighths / 8

@@ -6,19 +6,22 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from pagering import abi
+from pagering.abi import ClockCommand
 from pagering_hdl.config import CardConfig
 from pagering_tb.bulk_wire import WireFrame
 
 from . import program as p
 from .bench import LIMIT_CYCLES
+from .completions import STAMP_NS
 from .control import Control
 from .pages import Wrong
+from .steer import Steer
 from .traffic import Traffic
 
 __all__ = ["World"]
 
 
-class World(Traffic, Control):
+class World(Traffic, Control, Steer):
     """A card on which programs run, one after another."""
 
     def __init__(self, dut: Any, config: CardConfig) -> None:
@@ -31,8 +34,11 @@ class World(Traffic, Control):
             p.Replace: self.replace, p.Register: self.register, p.Limit: self.limit,
             p.Quota: self.quota, p.LowWater: self.low_water, p.Steer: self.steer,
             p.Gate: self.gate, p.Flush: self.flush, p.Events: self.events,
-            p.Memory: self.set_memory, p.Gaps: self.gaps, p.BusError: self.bus_error,
-            p.Misuse: self.misuse, p.Reset: self._reset}
+            p.Hash: self.hash, p.Spread: self.spread, p.Rule: self.rule,
+            p.RuleOff: self.rule_off, p.Filter: self.filter, p.Accept: self.accept,
+            p.Hold: self.hold, p.Moderate: self.moderate, p.Force: self.force,
+            p.MirrorTimer: self.mirror_timer, p.Memory: self.set_memory, p.Gaps: self.gaps,
+            p.BusError: self.bus_error, p.Misuse: self.misuse, p.Reset: self._reset}
 
     def sabotage(self, number: int) -> None:
         """Switch on a fault of :mod:`storm.sabotage`."""
@@ -52,6 +58,7 @@ class World(Traffic, Control):
         self.wire.gaps = 0.0
         self.ports.clear()
         self.bus.problems.clear()
+        self.reads.problems.clear()
         self.renew()
         await self.cycles(4)
         self.ports.clear()
@@ -71,6 +78,8 @@ class World(Traffic, Control):
 
     async def _set_up(self) -> None:
         config = self.config
+        self.write(abi.CARD, "CLOCK_VALUE_HIGH", value=STAMP_NS)
+        self.write(abi.CARD, "CLOCK_COMMAND", command=ClockCommand.RATE)
         for pool in range(config.pools):
             await self.load(pool)
             await self.pool_on(p.PoolOn(pool))
@@ -122,8 +131,11 @@ class World(Traffic, Control):
         # Whatever was under way is at its end, and nothing is set up: from here on, no write.
         blocks = [block for _, block in model.pages.slots.values()]
         blocks += [queue.ring.block for queue in model.queues if queue.ring is not None]
-        if not self.bus.idle:
-            raise Wrong("the card came out of reset with a write under way")
+        blocks += [queue.returns.block for queue in model.queues
+                   if queue.returns.block is not None]
+        blocks += [mirror.block for mirror in model.mirrors if mirror.block is not None]
+        if not self.bus.idle or not self.reads.idle:
+            raise Wrong("the card came out of reset with a write or a read under way")
         for block in blocks:
             block.free()
         model.forget()
