@@ -28,13 +28,17 @@ class DefaultQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         turn, frame, arrival = Signal(Index), self.dissections.p, self.arrivals.p
+        # A frame that waits keeps its queue, whatever the host sets meanwhile.
+        waits, kept, chosen = Signal(), Signal(Index), Signal(Index)
         in_turn = self.control.mode == abi.SteeringMode.ROUND_ROBIN
         with m.If(self.arrivals.valid & self.arrivals.ready):
             m.d.sync += turn.eq(Mux(turn >= self.control.last, 0, turn + 1))
         m.d.comb += [
             self.arrivals.valid.eq(self.dissections.valid),
             self.dissections.ready.eq(self.arrivals.ready),
-            arrival.queue.eq(Mux(in_turn, turn, self.control.queue)),
+            chosen.eq(Mux(in_turn, turn, self.control.queue)),
+            arrival.queue.eq(Mux(waits, kept, chosen)),
             arrival.length.eq(frame.length), arrival.facts.eq(frame.facts),
         ]
+        m.d.sync += [waits.eq(self.arrivals.valid & ~self.arrivals.ready), kept.eq(arrival.queue)]
         return m
