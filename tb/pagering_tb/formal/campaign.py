@@ -82,9 +82,10 @@ class Questions:
         self.kind = kind
         specification = kind()
         self.text = specification.convert()
-        self.proof = pool.submit(ask, self.text, steps=kind.steps, own=kind.own, keep=keep)
-        search = functools.partial(ask, steps=kind.reach, from_reset=True, own=kind.own,
-                                   keep=keep)
+        self.ask = functools.partial(ask, own=kind.own, memories=kind.memories,
+                                     unseen=kind.unseen)
+        self.proof = pool.submit(self.ask, self.text, steps=kind.steps, keep=keep)
+        search = functools.partial(self.ask, steps=kind.reach, from_reset=True, keep=keep)
         self.covers = {goal: pool.submit(search, kind().convert(goal), goal=True)
                        for goal in specification.covers}
         self.mutants: dict[Mutant, Future[Answer]] = {}
@@ -96,7 +97,7 @@ class Questions:
         """Wait for all answers. A counterexample is sought anew, for answers are kept without."""
         found = self.proof.result()
         if found.verdict is not Verdict.PROVEN and found.counterexample is None:
-            found = ask(self.text, steps=self.kind.steps, own=self.kind.own, keep=False)
+            found = self.ask(self.text, steps=self.kind.steps, keep=False)
         return Outcome(self.kind, found,
                        {goal: asked.result() for goal, asked in self.covers.items()},
                        {mutant: asked.result() for mutant, asked in self.mutants.items()})

@@ -1,54 +1,107 @@
 """What every stream obeys: an offer stands, and does not change, until it is taken.
 
-Ref: Amaranth standard library, "Data transfer rules" of streams.
+Ref: Amaranth standard library, "Data transfer rules" of streams; ARM IHI 0022H §A3.2.1 has the
+same rule for each channel of AXI.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
-from amaranth.hdl import Assert, Assume, Signal, Value
+from amaranth.hdl import Assert, Assume, Cat, Signal, Value
 from amaranth.lib import stream
 from amaranth.lib.wiring import Flow
 
+from pagering_hdl.axi import AxiLite, AxiRead, AxiStream, AxiWrite
+from pagering_hdl.register_port import RegisterPort
 from pagering_hdl.state_table import Lookup
 
 from .specification import Specification
 
 __all__ = ["Offers", "assume_inputs", "stands", "streams"]
 
+AXI = (AxiLite, AxiRead, AxiStream, AxiWrite)
+Ways = Callable[[Any], tuple[Any, ...]]
+"""From what is offered to a flag for each way that it may have come, the most urgent first."""
+
 
 def streams(part: Any) -> Iterator[tuple[str, bool, Any]]:
-    """Yield name, whether it is an output, and the port of each stream of a component."""
+    """Yield name, whether it is an output, and the port of each stream of a component.
+
+    The channels of AXI are streams, too, named ``bus_aw`` and so on; so are the writes of a
+    register port.
+    """
     for name, member in part.signature.members.items():
-        if member.is_signature and isinstance(member.signature, stream.Signature):
-            yield name, member.flow is Flow.Out, getattr(part, name)
+        if not member.is_signature:
+            continue
+        output, port = member.flow is Flow.Out, getattr(part, name)
+        if isinstance(member.signature, stream.Signature):
+            yield name, output, port
+        elif isinstance(member.signature, AXI):
+            for prefix, drives, channel in _channels(member.signature, port):
+                yield f"{name}_{prefix}", drives, channel
+        elif isinstance(member.signature, RegisterPort):
+            yield f"{name}_write", output, SimpleNamespace(
+                valid=port.write, ready=port.ready,
+                payload=Cat(port.write_index, port.write_offset, port.data))
+
+
+def _channels(signature: Any, port: Any) -> Iterator[tuple[str, bool, Any]]:
+    """Yield name, whether it is an output, and signals of each channel of an AXI interface."""
+    for name, member in signature.members.items():
+        if name.endswith("valid"):
+            prefix = name.removesuffix("valid")
+            carried = [value for value in signature.members if value.startswith(prefix)
+                       and value not in (name, f"{prefix}ready")]
+            yield prefix, member.flow is Flow.Out, SimpleNamespace(
+                valid=getattr(port, name), ready=getattr(port, f"{prefix}ready"),
+                payload=Cat(Value.cast(getattr(port, value)) for value in carried))
 
 
 def stands(m: Any, port: Any, say: type[Assert] | type[Assume], name: str = "stream", *,
-           may_pause: bool = False, meaning: Any = None) -> Any:
+           may_pause: Any = 0, meaning: Any = None) -> Any:
     """Assume or assert that an offer stands; return whether one is waiting.
 
-    With ``may_pause`` it may be taken back for a while, but does not change. ``meaning`` is
-    what of the payload matters, if not all of it.
+    While ``may_pause`` it may be taken back, but does not change. ``meaning`` is what of the
+    payload matters, if not all of it.
     """
     waits, kept = Signal(name=f"{name}_waits"), Signal(name=f"{name}_stands")
     payload = Value.cast(port.payload if meaning is None else meaning)
     offered = Signal.like(payload)
-    same = payload == offered
     with m.If(port.valid):
         m.d.sync += [waits.eq(~port.ready), offered.eq(payload)]
-    m.d.comb += [kept.eq(~waits | (same if may_pause else port.valid & same)),
-                 say(kept)]
+    m.d.comb += [kept.eq(~waits | Value.cast(may_pause) & ~port.valid
+                         | port.valid & (payload == offered)), say(kept)]
     return waits
 
 
-def assume_inputs(m: Any, part: Any) -> None:
+def joined(m: Any, port: Any, say: type[Assert] | type[Assume], name: str, ways: Ways, *,
+           may_pause: Any = 0, meaning: Any = None) -> Any:
+    """Say the same of a stream that is joined from several; return whether an offer is waiting.
+
+    An offer is taken back only for a more urgent one, and comes again the same.
+    """
+    waits, urgent = [], Value.cast(may_pause)
+    for number, way in enumerate(ways(port.payload)):
+        one = SimpleNamespace(valid=Signal(name=f"{name}_{number}"), ready=port.ready,
+                              payload=port.payload)
+        m.d.comb += one.valid.eq(port.valid & way)
+        waits.append(stands(m, one, say, f"{name}_{number}", may_pause=urgent, meaning=meaning))
+        urgent |= one.valid
+    return Cat(waits).any()
+
+
+def assume_inputs(m: Any, part: Any, ways: Mapping[str, Ways] | None = None) -> None:
     """Assume of each input stream what its sender promises."""
     for name, output, port in streams(part):
         if not output:
-            stands(m, port, Assume, name)
+            joined(m, port, Assume, name, (ways or {}).get(name, _one_way))
+
+
+def _one_way(_payload: Any) -> tuple[Any, ...]:
+    return (1,)
 
 
 class Offers(Specification):
@@ -66,17 +119,22 @@ class Offers(Specification):
     not whatever is offered."""
     at_once: tuple[str, ...] = ()
     """Outputs that offer only what is taken in the same cycle."""
+    ways: ClassVar[Mapping[str, Ways]] = {}
+    """Of inputs and outputs that are joined from several streams."""
 
     def specify(self, m: Any, dut: Any) -> dict[str, Any]:
-        assume_inputs(m, self.dut)
+        assume_inputs(m, self.dut, self.ways)
         for name, member in self.dut.signature.members.items():
             if member.is_signature and isinstance(member.signature, Lookup) and (
                     member.flow is Flow.Out):
                 _steady(m, getattr(self.dut, name), name)
         self.surroundings(m, dut)
+        m.d.comb += [Assert(~port.valid | port.ready) for name, port in self.outputs().items()
+                     if name in self.at_once]
         return {name: port.valid & port.ready if name in self.at_once else waits
                 for name, port in self.outputs().items()
-                for waits in [stands(m, port, Assert, name, may_pause=name in self.pausing,
+                for waits in [joined(m, port, Assert, name, self.ways.get(name, _one_way),
+                                     may_pause=int(name in self.pausing),
                                      meaning=self.meaning(name, port.payload))]}
 
     def outputs(self) -> dict[str, Any]:

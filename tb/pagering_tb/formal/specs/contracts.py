@@ -5,7 +5,6 @@ A part whose outputs come from a buffer or a queue keeps it by that; its mutant 
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 from amaranth.hdl import Assert, Assume, Cat, Mux, Signal
@@ -176,14 +175,6 @@ class DmaWriterOffers(Offers):
     def __init__(self) -> None:
         super().__init__()
         self.dut = DmaWriter(small())
-
-    def outputs(self) -> dict[str, Any]:
-        """The channels of the bus have the rule of streams, too."""
-        bus = self.dut.bus
-        return {"aw": SimpleNamespace(valid=bus.awvalid, ready=bus.awready,
-                                      payload=Cat(bus.awaddr, bus.awlen, bus.awsize)),
-                "w": SimpleNamespace(valid=bus.wvalid, ready=bus.wready,
-                                     payload=Cat(bus.wdata, bus.wstrb, bus.wlast))}
 
 
 class ResponseTrackerOffers(Offers):

@@ -1,0 +1,121 @@
+"""The contract of every stream between the host and what it orders: registers, marks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Assume, Signal
+
+from pagering_hdl.access_decoder import AccessDecoder
+from pagering_hdl.card_registers import CardRegisters
+from pagering_hdl.layouts import Kind
+from pagering_hdl.lifecycle import Lifecycle, Switchboard
+from pagering_hdl.pool_registers import PoolRegisters, RegionRegisters
+from pagering_hdl.streams import StreamBuffer
+from pagering_hdl.user_registers import UserRegisters
+from pagering_tb.formal.contract import Offers
+from pagering_tb.formal.mutant import Mutant
+from pagering_tb.formal.specification import small
+
+__all__ = ["AccessDecoderOffers", "CardRegistersOffers", "LifecycleOffers", "PoolRegistersOffers",
+           "RegionRegistersOffers", "SwitchboardOffers", "UserRegistersOffers"]
+
+
+class AccessDecoderOffers(Offers):
+    """Accesses that are known to be good or bad."""
+
+    part = "access_decoder"
+    mutants = (Mutant(StreamBuffer, "elaborate", "~self.o.valid | self.o.ready", "1"),)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dut = AccessDecoder(small())
+
+
+class CardRegistersOffers(Offers):
+    """Orders to the clock."""
+
+    part = "card_registers"
+    mutants = (Mutant(CardRegisters, "elaborate", "port.ready.eq(~orders.valid | orders.ready)",
+                      "port.ready.eq(1)"),)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dut = CardRegisters(small())
+
+
+class PoolRegistersOffers(Offers):
+    """Orders to retire a pool, which stays drained: to start it takes another write."""
+
+    part = "pool_registers"
+    mutants = (Mutant(PoolRegisters, "elaborate", "~retires | too_early | self.retire.ready",
+                      "1"),)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dut = PoolRegisters(small())
+
+    def surroundings(self, m: Any, dut: Any) -> None:
+        """A pool that is drained stays so while it is not started."""
+        drained = Signal.like(self.dut.drained)
+        m.d.sync += drained.eq(self.dut.drained)
+        m.d.comb += Assume((drained & ~self.dut.drained) == 0)
+
+
+class RegionRegistersOffers(Offers):
+    """Orders to load or to retire."""
+
+    part = "region_registers"
+    mutants = (Mutant(RegionRegisters, "elaborate", "with m.If(self.commands.ready)",
+                      "with m.If(1)"),)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dut = RegionRegisters(small())
+
+
+class UserRegistersOffers(Offers):
+    """Tokens and doorbells."""
+
+    part = "user_registers"
+    mutants = (Mutant(UserRegisters, "elaborate", "~rings | self.doorbells.ready", "1"),
+               Mutant(UserRegisters, "elaborate", "~in_window | self.returns.ready", "1"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dut = UserRegisters(small())
+
+
+class SwitchboardOffers(Offers):
+    """Marks of queues, or of pools."""
+
+    part = "lifecycle"
+    mutants = (Mutant(Switchboard, "elaborate", "~self.marks.valid & due.any()", "due.any()"),)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dut = Switchboard(2, start=Kind.START_QUEUE, fence=Kind.FENCE_QUEUE)
+
+
+class LifecycleOffers(Offers):
+    """Marks of both, one behind the other."""
+
+    part = "lifecycle"
+    mutants = (Mutant(Lifecycle, "elaborate", "self.queues.marks.valid & ~waits",
+                      "self.queues.marks.valid"),)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dut = Lifecycle(small())
+
+    def specify(self, m: Any, dut: Any) -> dict[str, Any]:
+        for board in (self.dut.queues, self.dut.pools):
+            m.d.comb += [board.set.eq(self._free(m, 1)), board.index.eq(self._free(m, 1)),
+                         board.enable.eq(self._free(m, 1)), board.allowed.eq(1)]
+        return super().specify(m, dut)
+
+    def _free(self, m: Any, width: int) -> Any:
+        """Return what may be anything."""
+        value = Signal(width, name=f"free_{len(self.free)}")
+        self.free.append(value)
+        return value
