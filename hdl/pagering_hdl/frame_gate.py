@@ -1,6 +1,6 @@
 """Where a frame enters the card and is judged: whole and good, or dropped under one cause."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -64,6 +64,15 @@ class BeatCounter(wiring.Component):
         return m
 
 
+class Flaws(data.Struct):
+    """What is wrong with a frame."""
+
+    deaf: unsigned(1)
+    malformed: unsigned(1)
+    overflow: unsigned(1)
+    oversize: unsigned(1)
+
+
 class FrameGate(wiring.Component):
     """Writes each frame to the packet FIFO and at its last beat commits it or rolls it back.
 
@@ -124,6 +133,10 @@ class FrameGate(wiring.Component):
             "length": Out(14), "taken": Out(range(bits // 8 + 1)), "first": Out(1),
             "ended": Out(1), "size": Out(15), "dropped": Out(Drop),
         })
+        # What is known to be wrong with the frame under way, and its bytes before this beat.
+        # After a reset of the card, deaf: it stands for the rest of the frame that was cut.
+        self.known, self.before = Signal(Flaws, init={"deaf": 1}), Signal(15)
+        self.midframe = Signal(reset_less=True)
 
     def elaborate(self, platform):
         m = Module()
@@ -131,8 +144,7 @@ class FrameGate(wiring.Component):
         wiring.connect(m, counter.frames, wiring.flipped(self.frames))
         beat = counter.o.p
         # Past 14 bits nothing is added: there is no longer frame than that to tell apart.
-        before, total = Signal(15), Signal(15)
-        maximum = Signal(15)
+        before, total, maximum = self.before, Signal(15), Signal(15)
         m.d.comb += [
             maximum.eq(Mux(self.limits.maximum > self.max_frame, self.max_frame,
                            self.limits.maximum)),
@@ -140,11 +152,8 @@ class FrameGate(wiring.Component):
             self.beat.eq(beat.data),
             self.length.eq(total), self.size.eq(total),
         ]
-        # What is known to be wrong with the frame: from earlier beats, and with this one.
-        flags = data.StructLayout({"deaf": 1, "malformed": 1, "overflow": 1, "oversize": 1})
-        # After a reset of the card, deaf: it stands for the rest of the frame that was cut.
-        known, now = Signal(flags, init={"deaf": 1}), Signal(flags)
-        midframe = Signal(reset_less=True)
+        # What is wrong with the frame: from earlier beats, and with this one.
+        known, now, midframe = self.known, Signal(Flaws), self.midframe
         m.d.comb += [
             now.deaf.eq(Mux(midframe, known.deaf | self.closed, ~self.control.receive)),
             now.malformed.eq(known.malformed | beat.hole | ~(beat.full | beat.last)),
