@@ -51,7 +51,7 @@ def _operations() -> st.SearchStrategy[p.Operation]:
                   lazy=st.sampled_from((False, False, False, True)), pull=_OFTEN),
         *[st.builds(p.Forge, kind=st.integers(0, 4), pick=_SMALL, count=st.integers(1, 4),
                     pull=st.booleans())] * 6,
-        st.builds(p.Arm, queue=_SMALL, behind=st.sampled_from((0, 0, 1))),
+        *[st.builds(p.Arm, queue=_SMALL, behind=st.sampled_from((0, 0, 1)))] * 3,
         st.builds(p.QueueOff, queue=_SMALL, wait=st.booleans()),
         st.builds(p.QueueOn, queue=_SMALL, pool=_SMALL, log2=st.integers(6, 8)),
         *[st.builds(p.QueueOn, queue=_SMALL, pool=_SMALL)] * 2,
