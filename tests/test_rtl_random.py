@@ -54,11 +54,11 @@ def test_a_fault_is_found_and_shown_by_a_short_program(
         number: int, sabotaged: Path, tmp_path: Path) -> None:
     outcome = storm(sabotaged, CARDS["packed"], tmp_path, seed=SEED, frames=40_000,
                     sabotage=number)
-    program = json.loads(outcome.program or "[]")
     logging.info("%s: %s after %s", SABOTAGES[number].name, outcome.result.failed, outcome)
     assert not outcome.result.ok, "the fault was not found"
-    assert program, outcome.result.tail
-    assert len(program) <= SHORT, outcome.program
+    assert outcome.program, outcome.result.tail
+    # Some show as soon as the card is set up: their program is empty.
+    assert len(json.loads(outcome.program)) <= SHORT, outcome.program
 
 
 @pytest.mark.slow
