@@ -84,9 +84,6 @@ SABOTAGES = (
     # Which frames, and which queue
     Sabotage("a bad frame is delivered", "frame_gate.py",
              "with m.Elif(beat.bad):", "with m.Elif(beat.bad & ~{hit}):"),
-    Sabotage("the hash picks a neighbour's row", "steering.py",
-             "indirection.look_row.eq(toeplitz.hash)",
-             "indirection.look_row.eq(toeplitz.hash ^ {hit})"),
     Sabotage("a rule drops nothing", "queue_choice.py",
              "dropped = rule.valid & rule.action.drop",
              "dropped = ~{hit} & rule.valid & rule.action.drop"),
