@@ -30,7 +30,7 @@ def test_fast_models_do_what_those_of_cocotbext_axi_do(card: str, tmp_path: Path
     assert judge["counters"]["FRAMES_IN"] == 120
     fast = observe(card, "with_bulk_ports", tmp_path)
     # Small frames share a burst while the bus is busy: a cycle here or there may part two.
-    assert fast.pop("bursts") == pytest.approx(judge.pop("bursts"), rel=0.02)
+    assert fast.pop("bursts") == pytest.approx(judge.pop("bursts"), rel=0.05)
     assert fast == judge
     # Stalls and latency move everything in time, and nothing else.
     stalled = observe(card, "with_bulk_ports_that_stall", tmp_path)
