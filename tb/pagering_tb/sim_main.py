@@ -134,8 +134,9 @@ class SimRun:
                     data = frame.tobytes()
                     number = bench.board.receive(queue.index, data)
                     self.received.append((number if number is not None else 1 << 62, data))
-                    if number is not None and frame.timestamp is not None:
-                        self.dates[number] = frame.timestamp
+                    # Headers that go apart bring timestamps too.
+                    if self.options.timestamps and number is not None:
+                        self.dates[number] = frame.timestamp or 0
                     if frame.write_error:
                         bench.board.problem(f"frame {bench.board.received} of queue {queue.index} "
                                             f"is marked as badly written")
