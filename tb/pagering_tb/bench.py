@@ -30,12 +30,13 @@ from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamSource
 
 from pagering_hdl.config import CardConfig
 
+from .axi_slave import Stalls, random_pauses
 from .cocotb_transport import CocotbTransport
 from .driver_thread import in_simulation, run_blocking
 from .host_memory import HostMemory
 from .read_port import ReadPort
 from .scoreboard import Scoreboard
-from .write_port import Stalls, WritePort, random_pauses
+from .write_port import WritePort
 
 __all__ = ["WIRE_QUEUE_FRAMES", "BenchOptions", "CardBench", "limit_wall_time"]
 

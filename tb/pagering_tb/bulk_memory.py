@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from .axi_slave import Stalls
 from .bulk_output import Output
-from .write_port import Stalls
 
 __all__ = ["BulkBurst", "BulkMemory"]
 

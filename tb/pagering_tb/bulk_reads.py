@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from .axi_slave import Stalls
 from .bulk_memory import PAGE_BYTES
 from .bulk_output import Output
-from .write_port import Stalls
 
 __all__ = ["BulkReads"]
 

@@ -15,17 +15,14 @@ from __future__ import annotations
 
 import logging
 import random
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import cocotb
 from cocotb.simtime import get_sim_time
-from cocotb.triggers import Event, Timer
 from cocotbext.axi import AxiBurstType, AxiReadBus, AxiResp, AxiSlaveRead
 
+from .axi_slave import LATENCY_MIN, DelayLine, ErrorRule, ErrorRules, Stalls, hold_back
 from .host_memory import HostMemory
-from .write_port import LATENCY_MIN, ErrorRule, Stalls, random_pauses
 
 __all__ = ["READ_BYTES", "ReadPort"]
 
@@ -65,18 +62,16 @@ class ReadPort(AxiSlaveRead):
         self.beats = 0
         self.error_responses = 0
         self._rng = rng or random.Random(0)
-        self._rules: list[ErrorRule] = []
+        self._rules = ErrorRules()
         self._response = int(AxiResp.OKAY)
-        self._burst_due = 0
-        self._due: deque[tuple[int, Any]] = deque()
-        self._wake = Event()
+        self._first_beat = 0
         super().__init__(AxiReadBus.from_prefix(dut, "m_axi"), dut.clk, dut.rst)
         # The base class runs the channels; these two taps see every item on its way.
         self._next_address, self.ar_channel.recv = self.ar_channel.recv, self._address
-        self._send_data, self.r_channel.send = self.r_channel.send, self._delay
+        self._due = DelayLine(self.r_channel.send, period)
+        self.r_channel.send = self._delay
         self.r_channel.queue_occupancy_limit = -1
         self.log.setLevel(logging.CRITICAL)  # it would warn of each refused beat
-        cocotb.start_soon(self._deliver())
         self.set_stalls(stalls or Stalls())
 
     @property
@@ -93,9 +88,7 @@ class ReadPort(AxiSlaveRead):
         """Hold back at random from now on."""
         for channel, probability in ((self.ar_channel, stalls.address),
                                      (self.r_channel, stalls.data)):
-            channel.pause = False
-            channel.set_pause_generator(
-                random_pauses(self._rng, probability) if probability else None)
+            hold_back(channel, self._rng, probability)
 
     def inject_error(self, matches: Callable[[int], bool] = lambda address: True,
                      count: int | None = 1, response: int = int(AxiResp.SLVERR)) -> ErrorRule:
@@ -114,18 +107,9 @@ class ReadPort(AxiSlaveRead):
             self.memory.report(f"a read of {beats} beats of {size} bytes", address)
         if self.on_read is not None:
             self.on_read(address)
-        self._response = int(AxiResp.OKAY)
-        for rule in self._rules:
-            if rule.remaining != 0 and rule.matches(address):
-                rule.hits += 1
-                if rule.remaining is not None:
-                    rule.remaining -= 1
-                self._response = rule.response
-                break
+        self._response = self._rules.response(address)
         extra = self._rng.randint(0, self.jitter) if self.jitter else 0
-        # Half a cycle early, as in the write port: the channel drives at the next edge.
-        latency = max(LATENCY_MIN, self.latency) + extra
-        self._burst_due = (2 * (self.cycle + latency) - 3) * self.period // 2
+        self._first_beat = self.cycle + max(LATENCY_MIN, self.latency) + extra
         return item
 
     async def _read(self, address: int, length: int) -> bytes:
@@ -141,24 +125,7 @@ class ReadPort(AxiSlaveRead):
             item.rresp = AxiResp(self._response)
             item.rdata = (1 << 8 * self.byte_lanes) - 1
             self.error_responses += bool(item.rlast)
-        due = self._burst_due
-        if self._due:
-            due = max(due, self._due[-1][0])
-        self._due.append((due, item))
-        self._wake.set()
-
-    async def _deliver(self) -> None:
-        while True:
-            while not self._due:
-                self._wake.clear()
-                await self._wake.wait()
-            due, item = self._due[0]
-            ahead = due - int(get_sim_time("step"))
-            if ahead > 0:
-                await Timer(ahead, "step")
-            if self._due and self._due[0][1] is item:  # a reset may have emptied the line
-                self._due.popleft()
-                await self._send_data(item)
+        self._due.put(self._first_beat, item)
 
     def _handle_reset(self, state: bool) -> None:
         if state:

@@ -23,6 +23,7 @@ from pagering import Card, CardPool, HeaderSplit, Policy, RxQueue, abi
 from pagering.errors import PageringError
 from pagering.sim_options import SimOptions
 
+from .axi_slave import LATENCY_MIN, Stalls
 from .bench import BenchOptions, CardBench
 from .capture import SHIPPED, Capture, read_frames, write_frames
 from .conservation import PoolLevels, check_frames, check_pages, read_levels
@@ -32,7 +33,7 @@ from .sampler import Sampler
 from .scoreboard import Scoreboard
 from .sim import JOB_VARIABLE, card_config
 from .steering import expected_queue, steer
-from .write_port import LATENCY_MIN, Burst, Stalls
+from .write_port import Burst
 
 __all__ = ["SimRun", "run"]
 

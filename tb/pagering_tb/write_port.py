@@ -16,32 +16,17 @@ from __future__ import annotations
 
 import logging
 import random
-from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-import cocotb
 from cocotb.simtime import get_sim_time
-from cocotb.triggers import Event, Timer
 from cocotbext.axi import AxiBurstType, AxiResp, AxiSlaveWrite, AxiWriteBus
 
+from .axi_slave import LATENCY_MIN, DelayLine, ErrorRule, ErrorRules, Stalls, hold_back
 from .host_memory import HostMemory
 
-__all__ = ["Burst", "ErrorRule", "Stalls", "WritePort", "random_pauses"]
-
-LATENCY_MIN = 2
-"""The model samples at one edge and drives at the next: no response can be sooner."""
-
-
-@dataclass(frozen=True)
-class Stalls:
-    """How often each channel holds back, as a probability per cycle."""
-
-    address: float = 0.0
-    data: float = 0.0
-    response: float = 0.0
-
+__all__ = ["Burst", "WritePort"]
 
 @dataclass
 class Burst:
@@ -57,24 +42,8 @@ class Burst:
     taken: int = 0
 
 
-@dataclass
-class ErrorRule:
-    """Answer the bursts whose address ``matches`` with ``response``; their data is not taken."""
-
-    matches: Callable[[int], bool]
-    remaining: int | None = 1
-    response: int = int(AxiResp.SLVERR)
-    hits: int = field(default=0)
-
-
 class _Refused(Exception):
     """Stops the base class from taking a beat; it answers with an error then."""
-
-
-def random_pauses(rng: random.Random, probability: float) -> Iterator[bool]:
-    """Yield forever whether to pause in this cycle."""
-    while True:
-        yield rng.random() < probability
 
 
 class WritePort(AxiSlaveWrite):
@@ -116,19 +85,17 @@ class WritePort(AxiSlaveWrite):
         self.first_beat: int | None = None
         self.last_beat = 0
         self._rng = rng or random.Random(0)
-        self._rules: list[ErrorRule] = []
+        self._rules = ErrorRules()
         self._burst = Burst(0, 0, 0)
         self._broken: str | None = None
-        self._due: deque[tuple[int, Any]] = deque()
-        self._wake = Event()
         super().__init__(AxiWriteBus.from_prefix(dut, "m_axi"), dut.clk, dut.rst)
         # The base class runs the channels; these three taps see every item on its way.
         self._next_address, self.aw_channel.recv = self.aw_channel.recv, self._address
         self._next_data, self.w_channel.recv = self.w_channel.recv, self._data
-        self._send_response, self.b_channel.send = self.b_channel.send, self._respond
+        self._due = DelayLine(self.b_channel.send, period)
+        self.b_channel.send = self._respond
         self.b_channel.queue_occupancy_limit = -1
         self.log.setLevel(logging.ERROR)  # it would warn of each refused beat
-        cocotb.start_soon(self._deliver())
         self.set_stalls(stalls or Stalls())
 
     @property
@@ -147,9 +114,7 @@ class WritePort(AxiSlaveWrite):
         for channel, probability in ((self.aw_channel, stalls.address),
                                      (self.w_channel, stalls.data),
                                      (self.b_channel, stalls.response)):
-            channel.pause = False
-            channel.set_pause_generator(
-                random_pauses(self._rng, probability) if probability else None)
+            hold_back(channel, self._rng, probability)
 
     def inject_error(self, matches: Callable[[int], bool] = lambda address: True,
                      count: int | None = 1, response: int = int(AxiResp.SLVERR)) -> ErrorRule:
@@ -176,13 +141,7 @@ class WritePort(AxiSlaveWrite):
             self._object(f"a burst of {beats * size} bytes, longer than {self.burst_bytes}")
         if address // 4096 != (end - 1) // 4096:
             self._object(f"a burst of {beats * size} bytes across a 4 KiB boundary")
-        for rule in self._rules:
-            if rule.remaining != 0 and rule.matches(address):
-                rule.hits += 1
-                if rule.remaining is not None:
-                    rule.remaining -= 1
-                burst.response = rule.response
-                break
+        burst.response = self._rules.response(address)
         return item
 
     async def _data(self) -> Any:
@@ -220,25 +179,7 @@ class WritePort(AxiSlaveWrite):
         if self.on_burst is not None:
             self.on_burst(burst)
         extra = self._rng.randint(0, self.jitter) if self.jitter else 0
-        # Half a cycle early: the channel then drives at the edge before the one that is due.
-        due = (2 * (burst.last_cycle + self.latency + extra) - 3) * self.period // 2
-        if self._due:
-            due = max(due, self._due[-1][0])
-        self._due.append((due, item))
-        self._wake.set()
-
-    async def _deliver(self) -> None:
-        while True:
-            while not self._due:
-                self._wake.clear()
-                await self._wake.wait()
-            due, item = self._due[0]
-            ahead = due - int(get_sim_time("step"))
-            if ahead > 0:
-                await Timer(ahead, "step")
-            if self._due and self._due[0][1] is item:  # a reset may have emptied the line
-                self._due.popleft()
-                await self._send_response(item)
+        self._due.put(burst.last_cycle + self.latency + extra, item)
 
     def _object(self, what: str) -> None:
         if self._broken is None:

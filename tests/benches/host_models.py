@@ -13,10 +13,11 @@ from cocotb.triggers import RisingEdge, Timer
 
 from pagering.errors import CardError
 from pagering_hdl.config import CardConfig
+from pagering_tb.axi_slave import Stalls
 from pagering_tb.bench import BenchOptions, CardBench
 from pagering_tb.driver_thread import SimulationEnded, in_simulation
 from pagering_tb.host_memory import GUARD_BYTES, DmaBlock
-from pagering_tb.write_port import Burst, Stalls
+from pagering_tb.write_port import Burst
 
 BEATS = 4
 ADDRESS, SHAPE, RESPONSES, IRQ = 0x08, 0x10, 0x14, 0x18

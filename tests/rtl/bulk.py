@@ -20,11 +20,11 @@ from cocotb.triggers import ClockCycles
 from cocotbext.axi import AxiStreamBus, AxiStreamFrame, AxiStreamMonitor
 
 from pagering import abi
+from pagering_tb.axi_slave import Stalls
 from pagering_tb.bulk_memory import BulkBurst
 from pagering_tb.bulk_ports import BulkPorts
 from pagering_tb.bulk_wire import WireFrame
 from pagering_tb.host_memory import HostMemory
-from pagering_tb.write_port import Stalls
 
 from .rig import Rig, config
 

@@ -19,7 +19,7 @@ from scapy.packet import Packet, Raw
 from pagering import abi
 from pagering.abi import DropCause
 from pagering.statistics import link_statistics, queue_statistics
-from pagering_tb.write_port import Stalls
+from pagering_tb.axi_slave import Stalls
 
 from .rig import Rig
 

@@ -8,7 +8,7 @@ from cocotbext.axi import AxiStreamFrame
 
 from pagering import abi
 from pagering.abi import DropCause
-from pagering_tb.write_port import Stalls
+from pagering_tb.axi_slave import Stalls
 
 from .rig import Rig
 

@@ -9,7 +9,7 @@ import cocotb
 from cocotb.handle import HierarchyObject
 from cocotbext.axi import AxiStreamFrame
 
-from pagering_tb.write_port import Stalls
+from pagering_tb.axi_slave import Stalls
 
 from .rig import Rig
 

@@ -8,7 +8,8 @@ from cocotbext.axi import AxiStreamFrame
 
 from pagering import abi
 from pagering.abi import Fault
-from pagering_tb.write_port import Burst, Stalls
+from pagering_tb.axi_slave import Stalls
+from pagering_tb.write_port import Burst
 
 from .rig import Rig
 

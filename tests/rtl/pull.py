@@ -9,8 +9,8 @@ from cocotb.handle import HierarchyObject
 
 from pagering import Card, abi
 from pagering.abi import Fault
+from pagering_tb.axi_slave import Stalls
 from pagering_tb.host_memory import DmaBlock
-from pagering_tb.write_port import Stalls
 
 from .rig import Rig, token
 from .soak import off

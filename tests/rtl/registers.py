@@ -13,7 +13,7 @@ from cocotbext.axi import AxiResp
 from pagering import abi
 from pagering.abi import Access, Fault
 from pagering.errors import CardError
-from pagering_tb.write_port import random_pauses
+from pagering_tb.axi_slave import random_pauses
 
 from .rig import Rig
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pagering import abi
 from pagering.abi import Fault
 from pagering.dissect import Dissection, dissect
+from pagering_tb.axi_slave import Stalls
 from pagering_tb.bulk_wire import WireFrame
-from pagering_tb.write_port import Stalls
 
 from . import program as p
 from .bench import HOLD_CYCLES, LIMIT_CYCLES, Bench
