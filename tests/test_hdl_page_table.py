@@ -40,8 +40,8 @@ async def check_counts(ctx, dut, model):
             ctx.set(port.addr, queue)
             assert ctx.get(port.data) == count
     for pool, count in enumerate(model.out):
-        ctx.set(dut.outstanding[0].addr, pool)
-        assert ctx.get(dut.outstanding[0].data) == count
+        ctx.set(dut.outstanding.addr, pool)
+        assert ctx.get(dut.outstanding.data) == count
 
 
 @pytest.mark.parametrize("chunks", [1, 16, 64])
@@ -200,17 +200,17 @@ def test_counts_are_zero_after_a_reset_in_mid_life():
             await ctx.tick()
             ctx.set(port.valid, 0)
         await ctx.tick().repeat(STEPS)
-        ctx.set(dut.outstanding[0].addr, 0)
-        assert ctx.get(dut.outstanding[0].data) == 1
+        ctx.set(dut.outstanding.addr, 0)
+        assert ctx.get(dut.outstanding.data) == 1
         ctx.set(clear, 1)
         await ctx.tick()
         ctx.set(clear, 0)
         await ctx.tick().repeat(4)
-        assert ctx.get(dut.outstanding[0].data) == 0
+        assert ctx.get(dut.outstanding.data) == 0
         # The page's past is forgotten by its next registration, and counted nowhere.
         ctx.set(dut.loads.p.page, 1)
         ctx.set(dut.loads.valid, 1)
         await ctx.tick().repeat(STEPS)
-        assert ctx.get(dut.outstanding[0].data) == 0
+        assert ctx.get(dut.outstanding.data) == 0
         assert not ctx.get(dut.recycled.valid)
     simulate(part, bench)

@@ -373,7 +373,7 @@ class Engine(wiring.Component):
                 (admission.counts, self._ring.counts[0]), (monitor.counts, self._ring.counts[1]),
                 (monitor.thresholds, pool.thresholds),
                 (monitor.granted, admission.pool_granted), (pool.peak, admission.pool_peak),
-                (monitor.outstanding, pages.outstanding[1]),
+                (monitor.outstanding, pages.outstanding),
                 (queue.granted, admission.queue_granted),
                 (queue.recycled, pages.queue_recycled[1]),
                 (self._lines.shape, queue.shape), (self._lines.base, queue.base),

@@ -32,23 +32,23 @@ class PageCounts(wiring.Component):
     queue_recycled : :py:`In(Lookup(Index, Count))`
         Running count of pages that left a queue; two ports.
     outstanding : :py:`In(Lookup(Index, Count))`
-        Pages of a pool that only the host has; two ports.
+        Pages of a pool that only the host has.
     """
 
     def __init__(self, config):
         super().__init__({
             "change": In(PageChange(config)), "queue_recycled": In(Lookup(Index, Count)).array(2),
-            "outstanding": In(Lookup(Index, Count)).array(2),
+            "outstanding": In(Lookup(Index, Count)),
         })
         # Proofs look at these two.
         self.left = StateTable(Count, depth=config.queues, reads=3)
-        self.out = StateTable(Shape.cast(range(config.pages + 1)), depth=config.pools, reads=3)
+        self.out = StateTable(Shape.cast(range(config.pages + 1)), depth=config.pools, reads=2)
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.left, m.submodules.out = left, out = self.left, self.out
         change = self.change
-        for table, ports in ((left, self.queue_recycled), (out, self.outstanding)):
+        for table, ports in ((left, self.queue_recycled), (out, (self.outstanding,))):
             for port, read in zip(ports, table.read[1:], strict=True):
                 m.d.comb += [read.addr.eq(port.addr), port.data.eq(read.data)]
         m.d.comb += [

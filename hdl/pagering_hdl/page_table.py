@@ -133,7 +133,7 @@ class PageTable(wiring.Component):
             "owner": Out(Lookup(PageId, Index)),
             "recycled": Out(stream.Signature(Enrolment)),
             "queue_recycled": In(Lookup(Index, Count)).array(2),
-            "outstanding": In(Lookup(Index, Count)).array(2), "moved": Out(PageMove),
+            "outstanding": In(Lookup(Index, Count)), "moved": Out(PageMove),
             "idle": Out(1),
         })
         request, entry = Request(config), PageEntry(config)
@@ -170,8 +170,7 @@ class PageTable(wiring.Component):
         m.submodules.counts = counts = PageCounts(self.config)
         wiring.connect(m, wiring.flipped(self.queue_recycled[0]), counts.queue_recycled[0])
         wiring.connect(m, wiring.flipped(self.queue_recycled[1]), counts.queue_recycled[1])
-        wiring.connect(m, wiring.flipped(self.outstanding[0]), counts.outstanding[0])
-        wiring.connect(m, wiring.flipped(self.outstanding[1]), counts.outstanding[1])
+        wiring.connect(m, wiring.flipped(self.outstanding), counts.outstanding)
         m.d.comb += counts.change.eq(self.change)
         return m
 
