@@ -14,7 +14,7 @@ class BlockTable(wiring.Component):
     """As :class:`StateTable`, but in block RAM: an answer comes one cycle after its question.
 
     It costs no logic per row or read port, only block RAM. Like the other it is cleared, a row a
-    cycle, after reset; until then writes are lost.
+    cycle, after reset, until when writes are lost; and a single row is a register.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class BlockTable(wiring.Component):
 
     def __init__(self, shape, *, depth, reads=1, index=6):
         self.shape = shape
-        self.depth = max(2, depth)
+        self.depth = depth
         super().__init__({
             "read": In(Lookup(index, shape)).array(reads),
             "write": In(wiring.Signature({"en": Out(1), "addr": Out(index), "data": Out(shape)})),
@@ -45,6 +45,9 @@ class BlockTable(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        if self.depth == 1:
+            self._keep_one(m)
+            return m
         m.submodules.rows = rows = Memory(shape=Shape.cast(self.shape).width, depth=self.depth,
                                           init=[], attrs={"ram_style": "block"})
         for port in self.read:
@@ -61,3 +64,12 @@ class BlockTable(wiring.Component):
             into.data.eq(Mux(sweeping, 0, Value.cast(self.write.data))),
         ]
         return m
+
+    def _keep_one(self, m):
+        row = Signal(Shape.cast(self.shape).width)
+        with m.If(self.write.en):
+            m.d.sync += row.eq(Value.cast(self.write.data))
+        for port in self.read:
+            data = Signal.like(row, reset_less=True)
+            m.d.sync += data.eq(row)
+            m.d.comb += Value.cast(port.data).eq(data)

@@ -14,7 +14,8 @@ __all__ = ["SettingTables"]
 class SettingTables(wiring.Component):
     """Some registers of a block: of each a small table, a row for each copy, read without a clock.
 
-    After reset all rows are set back, one a cycle; until then writes are lost.
+    After reset all rows are set back, one a cycle; until then writes are lost. Of one copy
+    there are no tables, but registers.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ class SettingTables(wiring.Component):
     """
 
     def __init__(self, block, reads, *, depth):
-        self.depth = max(2, depth)
+        self.depth = depth
         self.registers = {name: block[name] for name in reads}
         self.widths = {name: max(field.lsb + field.width for field in register.named)
                        for name, register in self.registers.items()}
@@ -46,6 +47,9 @@ class SettingTables(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        if self.depth == 1:
+            self._keep_one(m)
+            return m
         sweep, sweeping = Signal(range(self.depth + 1)), Signal()
         # One register for all tables: neither the host's path nor the choice of what to write,
         # after reset, is in front of each of them.
@@ -66,3 +70,14 @@ class SettingTables(wiring.Component):
                 side = rows.read_port(domain="comb")
                 m.d.comb += [side.addr.eq(lookup.addr), lookup.data.eq(side.data)]
         return m
+
+    def _keep_one(self, m):
+        value = Signal(32, reset_less=True)
+        m.d.sync += value.eq(self.data)
+        for name, register in self.registers.items():
+            kept = Signal(self.widths[name], name=name.lower(), init=register.reset)
+            writes = Signal(name=f"writes_{name.lower()}")
+            m.d.sync += writes.eq(getattr(self, f"write_{name}"))
+            with m.If(writes):
+                m.d.sync += kept.eq(value)
+            m.d.comb += [lookup.data.eq(kept) for lookup in getattr(self, name)]

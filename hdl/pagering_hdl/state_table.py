@@ -27,7 +27,8 @@ class StateTable(wiring.Component):
 
     A memory has no reset, but a card can be reset in mid-traffic. So after reset the table writes
     its initial value to row after row; ``depth`` cycles later it holds nothing of its past. Until
-    then writes are lost: whoever resets it must wait.
+    then writes are lost: whoever resets it must wait. A single row is a register, which needs none
+    of this.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ class StateTable(wiring.Component):
 
     def __init__(self, shape, *, depth, reads=1, init=0, cleared=True, index=6):
         self.shape = shape
-        self.depth = max(2, depth)
+        self.depth = depth
         self.init = init
         self.cleared = cleared
         super().__init__({
@@ -63,12 +64,16 @@ class StateTable(wiring.Component):
             "write": In(wiring.Signature({"en": Out(1), "addr": Out(index), "data": Out(shape)})),
         })
         # Proofs look at these two.
-        self.rows = Memory(shape=Shape.cast(shape).width, depth=self.depth,
-                           init=[init] * self.depth, attrs={"ram_style": "distributed"})
         self.sweeping = Signal()
+        if depth > 1:
+            self.rows = Memory(shape=Shape.cast(shape).width, depth=depth, init=[init] * depth,
+                               attrs={"ram_style": "distributed"})
 
     def elaborate(self, platform):
         m = Module()
+        if self.depth == 1:
+            self._keep_one(m)
+            return m
         m.submodules.rows = rows = self.rows
         for port in self.read:
             side = rows.read_port(domain="comb")
@@ -87,3 +92,9 @@ class StateTable(wiring.Component):
             into.data.eq(Mux(sweeping, self.init, self.write.data)),
         ]
         return m
+
+    def _keep_one(self, m):
+        row = Signal(Shape.cast(self.shape).width, init=self.init, reset_less=not self.cleared)
+        m.d.comb += [Value.cast(port.data).eq(row) for port in self.read]
+        with m.If(self.write.en):
+            m.d.sync += row.eq(Value.cast(self.write.data))
