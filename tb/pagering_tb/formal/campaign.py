@@ -48,6 +48,10 @@ class Outcome:
         elif proof.verdict is not Verdict.PROVEN:
             yield (f"{kind.part}: {kind.name()} is not proven: no violation is known, but "
                    f"{kind.steps} steps are not enough for induction.")
+        if not self.covers:
+            yield f"{kind.part}: {kind.name()} shows by no cover that it is not empty."
+        if not self.mutants:
+            yield f"{kind.part}: {kind.name()} has no mutant that it must notice."
         for name, answer in self.covers.items():
             if answer.verdict is not Verdict.FAILS:
                 yield (f"{kind.part}: {kind.name()} may be an empty proof: '{name}' was not "

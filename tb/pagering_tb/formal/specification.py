@@ -44,8 +44,6 @@ class Specification:
     """Induction may look back this far."""
     reach: ClassVar[int] = 12
     """Cycles within which covers are reached and mutants fail."""
-    slow: ClassVar[bool] = False
-    """More than a few seconds: not among the quick tests."""
     own: ClassVar[bool] = True
     """Whether the part's own assertions are proved along, which may take more assumptions."""
     memories: ClassVar[bool] = True

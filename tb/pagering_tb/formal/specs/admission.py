@@ -27,7 +27,6 @@ class LimitsAreKept(Specification):
     promise = "pages off a ring are within limit and quota, and never more than were on it"
     steps = 2
     reach = 12
-    slow = True
     mutants = (
         Mutant(AdmissionRules, "elaborate", "needs & (off_ring > self.limit)",
                "needs & (off_ring > self.limit + 1)"),

@@ -24,7 +24,6 @@ class FramesAreKeptWhole(Specification):
     part = "packet_fifo"
     promise = "what is committed is read, in order and unchanged; what is rolled back never is"
     steps = 3
-    slow = True
     mutants = (
         Mutant(PacketFifo, "elaborate", "Mux(self.rollback, committed, after)", "after"),
         Mutant(PacketFifo, "elaborate", "committed.eq(after)", "committed.eq(head)"),

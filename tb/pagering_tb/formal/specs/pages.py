@@ -116,7 +116,6 @@ class PagesAreConserved(Specification):
     promise = "a page is in one place only, and no chunk is given out twice before it is back"
     steps = 3
     reach = 12
-    slow = True
     mutants = (
         Mutant(PageTable, "_compare", "done.held & ~held(self.written)", "done.held"),
         Mutant(PageTable, "_decide", "is_return & ~logic.refused", "is_return"),

@@ -24,7 +24,6 @@ class RingIsAQueueOfPages(Specification):
     part = "recycle_ring"
     promise = "a page is on one ring at most and leaves in its pool's order; the counts are true"
     steps = 3
-    slow = True
     mutants = (
         Mutant(PoolChains, "_put", "Mux(empty | ~lifo, page, old.tail)",
                "Mux(empty | lifo, page, old.tail)"),

@@ -176,7 +176,6 @@ class NothingIsEarly(Specification):
     promise = "nothing is written before its bursts are answered, no mark passes a burst before it"
     steps = 2
     reach = 8
-    slow = True
     mutants = (
         Mutant(ResponseTracker, "elaborate", "self.bvalid | ~burst", "1"),
         Mutant(ResponseTracker, "elaborate", "expected.o.valid & burst", "expected.o.valid"),
