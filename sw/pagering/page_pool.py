@@ -3,40 +3,52 @@
 A page that comes back goes to a small cache (a stack, for the one thread that allocates) or to a
 ring (a FIFO, for returns from anywhere), and leaves from there without touching the memory
 provider or the device's mappings. The order of steps, the capacities and every statistic are those
-of Linux 7.3; two differences have names:
+of Linux 7.3. Three differences have names:
 
 double return
     Linux puts a page that is returned twice in the pool twice. Here the second return raises
     :class:`~pagering.errors.PoolError` and changes nothing, unless ``kernel_compat`` is set.
+outstanding limit
+    Linux counts pages and limits nothing. Here ``limit`` bounds how many may be out at a time.
 the card's ring
     Memory can be registered with a card that recycles its pages on its own, as *regions*. Their
-    pages are in flight; what the card serves and takes back is counted by :meth:`note_card`.
+    pages are in flight; what the card serves and takes back is counted by
+    :meth:`~pagering.page_pool_regions.PoolRegions.note_card`.
 
-One thread allocates, and only it may return with ``allow_direct``, update the node or destroy.
-Returns that are not direct, and references, may come from any thread.
+What makes sense in a kernel only has no counterpart: pools of processors, pages by their virtual
+address (``alloc_va``), socket buffers.
+
+One thread allocates, and only it may return with ``allow_direct``, cut fragments, update the node
+or destroy. Returns that are not direct, and references, may come from any thread.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pagering.errors import PoolError
+from pagering.page_pool_fragments import FRAGMENT_ALIGN, Fragment, PageFragments
+from pagering.page_pool_guard import AllocationGuard
+from pagering.page_pool_hooks import MemoryProviderHooks
 from pagering.page_pool_idle import IdlePages
-from pagering.page_pool_lifetime import PoolLifetime
 from pagering.page_pool_memory import PoolMemory
 from pagering.page_pool_page import PAGE_LOCK, Page, PageRegion, PageState
-from pagering.page_pool_params import BULK_MAX, NUMA_NO_NODE, PagePoolParams
-from pagering.page_pool_refs import check_drop, check_held, drop
+from pagering.page_pool_params import BULK_MAX, PagePoolParams
+from pagering.page_pool_refs import check_drop, check_held, drop, refusal
+from pagering.page_pool_regions import PoolRegions
 from pagering.page_pool_stats import PagePoolStats
+from pagering.page_pool_user import POOLS
 from pagering.providers import MemoryProvider
 
-__all__ = ["Page", "PagePool", "PagePoolParams", "PagePoolStats", "PageRegion", "PageState"]
+__all__ = ["Fragment", "Page", "PagePool", "PagePoolParams", "PagePoolStats", "PageRegion",
+           "PageState"]
 
 
-class PagePool(PoolLifetime):
+class PagePool(PoolRegions):
     """A pool of pages of one size.
 
     Parameters
@@ -45,21 +57,25 @@ class PagePool(PoolLifetime):
         Sizes, node, mapping.
     provider : MemoryProvider
         Where pages come from when none is idle.
+    hooks : MemoryProviderHooks or None
+        Memory of a fixed size that is used instead.
     kernel_compat : bool
         Do not catch returns that are one too many.
+    limit : int or None
+        Most pages that :meth:`alloc` may have handed out at a time.
+    fail_every : int
+        Fail each so many-th allocation, for tests; 0 for none.
     local_nid : int
         Memory node of the allocating thread, used if ``params.nid`` is ``NUMA_NO_NODE``.
+    fragment_align : int
+        Fragments start at multiples of so many bytes.
+    clock : callable
+        Seconds, from any start: dates the pool's destruction.
 
     Attributes
     ----------
-    params : PagePoolParams
-        As given. ``nid`` and ``owner`` below start from it and may change.
-    memory : PoolMemory
-        Entry and exit of pages, with the counters ``hold_cnt`` and ``release_cnt``.
-    owner, user_cnt, destroy_cnt, finished, retry_armed
-        See :class:`~pagering.page_pool_lifetime.PoolLifetime`.
-    nid, local_nid : int
-        Preferred memory node, and the allocating thread's.
+    guard : AllocationGuard
+        The limit and the failures, and how often they refused a page.
 
     Raises
     ------
@@ -68,14 +84,31 @@ class PagePool(PoolLifetime):
     """
 
     def __init__(self, params: PagePoolParams, provider: MemoryProvider, *,
-                 kernel_compat: bool = False, local_nid: int = 0) -> None:
-        params.check()
-        self.params = params
-        memory = PoolMemory(self, params, provider)
-        super().__init__(memory, IdlePages(params, memory), params.owner)
+                 hooks: MemoryProviderHooks | None = None, kernel_compat: bool = False,
+                 limit: int | None = None, fail_every: int = 0, local_nid: int = 0,
+                 fragment_align: int = FRAGMENT_ALIGN,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        params.check(hooks is not None)
+        self.guard = AllocationGuard(limit, fail_every)
+        memory = PoolMemory(self, params, provider, hooks)
+        super().__init__(params, memory, IdlePages(params, memory),
+                         PageFragments(self, fragment_align), clock)
         self.nid = params.nid
         self.local_nid = local_nid
+        self._hooks = hooks
         self._compat = kernel_compat
+        self._out = set()
+        # Set operations are atomic: of two returns of a page, only one finds it here.
+        self._claim = self._claim_unchecked if kernel_compat else self._out.remove
+        self._guarded = limit is not None or fail_every > 0
+        if hooks is not None:
+            hooks.init(self)
+        # What an allocation or a direct return looks at when all is well.
+        self._cache = self._idle.cache
+        self._cache_size = self._idle.cache_size
+        self._stats = self._idle.stats
+        self.id = POOLS.enter(self)
+        POOLS.notify("add", self)
 
     @property
     def idle(self) -> int:
@@ -83,28 +116,21 @@ class PagePool(PoolLifetime):
         return len(self._idle)
 
     @property
+    def outstanding(self) -> int:
+        """Pages that were handed out and are not back: what the limit is about.
+
+        Those that only the card has are not among them.
+        """
+        return len(self._out)
+
+    @property
     def stats(self) -> PagePoolStats:
         """A snapshot of the statistics."""
-        return replace(self._idle.stats, inflight=max(self.inflight, 0))
+        return replace(self._stats, inflight=max(self.inflight, 0))
 
-    def note_card(self, served: int, returned: int) -> None:
-        """Count what the card's recycle ring did by itself since the last call.
-
-        Parameters
-        ----------
-        served, returned : int
-            Pages it handed out, and pages it took back.
-
-        Raises
-        ------
-        PoolError
-            If a number is negative.
-        """
-        if served < 0 or returned < 0:
-            raise PoolError(f"the card cannot have served {served} and taken back {returned} pages")
-        self._idle.stats.alloc_fast += served
-        with self._idle.returns:
-            self._idle.stats.recycle_ring += returned
+    def is_out(self, page: Page) -> bool:
+        """Whether the pool handed out ``page`` and did not get it back."""
+        return page in self._out
 
     # Allocation --------------------------------------------------------------------------------
 
@@ -116,62 +142,54 @@ class PagePool(PoolLifetime):
         PoolError
             If the pool was destroyed.
         """
-        self._check_alive()
-        nid = self._target_nid
-        page = self._idle.take(nid)
-        if page is None and self.params.order:
-            # Large pages come one by one: a bulk of them would pin too much.
-            page = next(iter(self.memory.obtain(1, nid)), None)
-            self._idle.stats.alloc_slow_high_order += page is not None
-        elif page is None:
-            page = self._idle.stock(self.memory.obtain(self.params.refill, nid))
-        if page is not None:
-            page.state = PageState.OUT
+        if self._guarded and not self.guard.admits(len(self._out)):
+            return None
+        try:
+            page = self._cache.pop()
+        except IndexError:
+            return self._alloc_slow()
+        self._stats.alloc_fast += 1
+        self._out.add(page)
         return page
 
-    def alloc_region(self, pages: int) -> PageRegion:
-        """Obtain ``pages`` contiguous pages to register with the card.
-
-        Parameters
-        ----------
-        pages : int
-            A power of two. The region's address is a multiple of its size, in bytes.
+    def alloc_frag(self, size: int) -> Fragment | None:
+        """Return ``size`` bytes of a page that is shared with other fragments.
 
         Returns
         -------
-        PageRegion
-            One pool reference of each page is the card's until :meth:`put_region`.
+        Fragment or None
+            With one pool reference of its page; ``None`` if there is no memory.
 
         Raises
         ------
         PoolError
-            If the number is no power of two, there is no memory or the pool was destroyed.
+            If it is larger than a page, or the pool was destroyed.
         """
         self._check_alive()
-        if pages < 1 or pages & (pages - 1):
-            raise PoolError(f"pages of a region must be a power of two, not {pages}")
-        region = self.memory.obtain_region(pages, self._target_nid)
-        self._idle.stats.alloc_slow += 1
-        return region
+        return self.fragments.cut(size)
 
-    def update_nid(self, nid: int) -> None:
-        """Prefer memory node ``nid`` from now on.
+    def alloc_fit(self, size: int) -> Fragment | None:
+        """Return a fragment of at least ``size`` bytes, or a whole page if two do not fit in it."""
+        self._check_alive()
+        return self.fragments.fit(size)
 
-        Cached pages are let go at once; those in the ring are looked at when they leave it.
-
-        Raises
-        ------
-        PoolError
-            If ``nid`` is neither a node nor ``NUMA_NO_NODE``.
-        """
-        if nid < NUMA_NO_NODE:
-            raise PoolError(f"nid must be a node or NUMA_NO_NODE (-1), not {nid}")
-        self.nid = nid
-        self._idle.empty_cache()
-
-    @property
-    def _target_nid(self) -> int:
-        return self.local_nid if self.nid == NUMA_NO_NODE else self.nid
+    def _alloc_slow(self) -> Page | None:
+        self._check_alive()
+        nid = self.target_nid
+        page = self._idle.refill(nid)
+        if page is not None:
+            pass
+        elif self._hooks is not None:
+            page = self._hooks.alloc_page(self)
+        elif self.params.order:
+            # Large pages come one by one: a bulk of them would pin too much.
+            page = next(iter(self.memory.obtain(1, nid)), None)
+            self._stats.alloc_slow_high_order += page is not None
+        else:
+            page = self._idle.stock(self.memory.obtain(self.params.refill, nid))
+        if page is not None:
+            self._out.add(page)
+        return page
 
     # References --------------------------------------------------------------------------------
 
@@ -186,6 +204,23 @@ class PagePool(PoolLifetime):
         with PAGE_LOCK:
             check_held(page, self, self._compat)
             page.pp_ref_count += 1
+
+    def fragment_page(self, page: Page, nr: int) -> None:
+        """Make the one reference of a page that is handed out ``nr`` references, to be shared out.
+
+        Raises
+        ------
+        PoolError
+            If ``nr`` is less than 1, or the page is shared already or not handed out.
+        """
+        with PAGE_LOCK:
+            check_drop(page, 1, self, self._compat)
+            if nr < 1:
+                raise PoolError(f"references of a page must be at least 1, not {nr}")
+            if page.pp_ref_count != 1 and not self._compat:
+                raise PoolError(
+                    f"page at {page.address:#x} has {page.pp_ref_count} references already")
+            page.pp_ref_count = nr
 
     def unref(self, page: Page, nr: int = 1) -> int:
         """Drop ``nr`` pool references at once and return how many are left.
@@ -221,11 +256,9 @@ class PagePool(PoolLifetime):
         PoolError
             If the page was returned already, is the card's or is another pool's. Nothing changes.
         """
-        with PAGE_LOCK:
-            check_drop(page, 1, self, self._compat)
-            if drop(page, 1):
-                return
-            page.state = PageState.IDLE
+        if page.pp_ref_count != 1 and self.unref(page):
+            return
+        self._take_back(page)
         self._idle.put(page, dma_sync_size, self._is_direct(allow_direct))
 
     def put_unrefed(self, page: Page, dma_sync_size: int = -1, allow_direct: bool = False) -> None:
@@ -234,12 +267,21 @@ class PagePool(PoolLifetime):
             check_drop(page, 1, self, self._compat)
             if (refs := page.pp_ref_count) > 1 and not self._compat:
                 raise PoolError(f"page at {page.address:#x} still has {refs} references")
-            page.state = PageState.IDLE
+        self._take_back(page)
         self._idle.put(page, dma_sync_size, self._is_direct(allow_direct))
 
     def recycle_direct(self, page: Page) -> None:
         """Return a page from the allocating thread, straight to the cache."""
-        self.put(page, -1, True)
+        if (page.pp_ref_count == 1 == page.refcount and page.keep and self._plain
+                and len(self._cache) < self._cache_size):
+            try:
+                self._claim(page)
+            except KeyError:
+                raise refusal(page, self) from None
+            self._cache.append(page)
+            self._stats.recycle_cached += 1
+        else:
+            self.put(page, -1, True)
 
     @staticmethod
     def put_bulk(pages: Sequence[Page]) -> None:
@@ -260,38 +302,36 @@ class PagePool(PoolLifetime):
                 check_drop(page, times, page.pool, page.pool._compat)
             for page in pages:
                 if page.pool is not None and drop(page, 1) == 0:
+                    page.pool._take_back(page)
                     last.setdefault(page.pool, []).append(page)
-                    page.state = PageState.IDLE
         for pool, group in last.items():
             pool._idle.put_bulk(group, pool._is_direct(False))
 
-    def put_region(self, region: PageRegion) -> None:
-        """Drop the card's references of a region that the card no longer uses.
+    def let_go(self, page: Page) -> None:
+        """Release a page that nobody holds a reference of, without recycling it."""
+        self._take_back(page)
+        self.memory.release(page)
 
-        Each page is released as soon as the host has no reference either, at the latest when that
-        is put; then the memory is freed.
+    def reuse(self, page: Page) -> None:
+        """Count a page that nobody holds as recycled and handed out again, where it is."""
+        self.memory.sync_for_device(page, -1)
+        self._stats.recycle_cached += 1
+        self._stats.alloc_fast += 1
 
-        Raises
-        ------
-        PoolError
-            If it is not a region of this pool, or was put already.
-        """
-        with PAGE_LOCK:
-            if region.pool is not self:
-                raise PoolError(f"region at {region.address:#x} is not a region of this pool")
-            if region.retired:
-                raise PoolError(f"region at {region.address:#x} was put already")
-            region.retired = True
-            last = []
-            for page in region.pages:
-                if page.pp_ref_count == 1:
-                    page.state = PageState.IDLE
-                    last.append(page)
-                else:
-                    page.pp_ref_count -= 1
-                    page.state = PageState.OUT
-        for page in last:
-            self.memory.release(page)
+    def place_in_cache(self, page: Page) -> None:
+        """Make a page of the hooks' idle, at a call of their ``alloc_page``."""
+        self._cache.append(page)
+
+    def _take_back(self, page: Page) -> None:
+        try:
+            self._claim(page)
+        except KeyError:
+            raise refusal(page, self) from None
+
+    def _claim_unchecked(self, page: Page) -> None:
+        if page.pool is not self:
+            raise KeyError(page)
+        self._out.discard(page)
 
     def _is_direct(self, allow_direct: bool) -> bool:
         if self.destroy_cnt:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from pagering.page_pool_memory import PoolMemory
 from pagering.page_pool_page import Page
-from pagering.page_pool_params import PagePoolParams
+from pagering.page_pool_params import NUMA_NO_NODE, PagePoolParams
 from pagering.page_pool_stats import PagePoolStats
 from pagering.ptr_ring import PtrRing
 
@@ -33,6 +33,10 @@ class IdlePages:
 
     Attributes
     ----------
+    cache : list of Page
+        The stack.
+    cache_size : int
+        Most pages on it.
     stats : PagePoolStats
         Counts what happens here.
     returns : threading.Lock
@@ -42,46 +46,46 @@ class IdlePages:
     def __init__(self, params: PagePoolParams, memory: PoolMemory) -> None:
         self._memory = memory
         self._refill = params.refill
-        self._cache_size = params.cache_size
-        self._cache: list[Page] = []
+        self.cache_size = params.cache_size
+        self.cache: list[Page] = []
         self._ring: PtrRing[Page] = PtrRing(params.ring_size)
         self.stats = PagePoolStats()
         self.returns = threading.Lock()
 
     def __len__(self) -> int:
         """Count the pages that wait."""
-        return len(self._cache) + len(self._ring)
+        return len(self.cache) + len(self._ring)
 
-    def take(self, nid: int) -> Page | None:
-        """Return an idle page or ``None``. Pages from the ring must be on memory node ``nid``."""
-        if self._cache:
-            self.stats.alloc_fast += 1
-            return self._cache.pop()
+    def refill(self, nid: int) -> Page | None:
+        """Move pages from the ring to the empty cache and return the last of them, or ``None``.
+
+        They must be on memory node ``nid``.
+        """
         if self._ring.empty:
             self.stats.alloc_empty += 1
             return None
-        while len(self._cache) < self._refill:
+        while len(self.cache) < self._refill:
             page = self._ring.consume()
             if page is None:
                 break
-            if page.nid != nid:
+            if page.nid not in (nid, NUMA_NO_NODE):
                 # One at a time: a ring full of remote pages must not hit the provider as a burst.
                 self.stats.alloc_waive += 1
                 self._memory.release(page)
                 break
-            self._cache.append(page)
-        if not self._cache:
+            self.cache.append(page)
+        if not self.cache:
             return None
         self.stats.alloc_refill += 1
-        return self._cache.pop()
+        return self.cache.pop()
 
     def stock(self, pages: Iterable[Page]) -> Page | None:
         """Cache fresh ``pages`` and return the last of them; ``None`` if there are none."""
-        self._cache.extend(pages)
-        if not self._cache:
+        self.cache.extend(pages)
+        if not self.cache:
             return None
         self.stats.alloc_slow += 1
-        return self._cache.pop()
+        return self.cache.pop()
 
     def put(self, page: Page, dma_sync_size: int, direct: bool) -> None:
         """Keep a page whose last reference is gone, or let go of it."""
@@ -94,8 +98,8 @@ class IdlePages:
 
     def empty_cache(self) -> None:
         """Let go of the cached pages."""
-        while self._cache:
-            self._memory.release(self._cache.pop())
+        while self.cache:
+            self._memory.release(self.cache.pop())
 
     def drain_ring(self) -> None:
         """Let go of the pages in the ring."""
@@ -117,10 +121,10 @@ class IdlePages:
         self._memory.sync_for_device(page, dma_sync_size)
         if not direct:
             return False
-        if len(self._cache) == self._cache_size:
+        if len(self.cache) == self.cache_size:
             self.stats.recycle_cache_full += 1
             return False
-        self._cache.append(page)
+        self.cache.append(page)
         self.stats.recycle_cached += 1
         return True
 

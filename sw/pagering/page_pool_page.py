@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["PAGE_LOCK", "Page", "PageRegion", "PageState"]
 
 PAGE_LOCK = threading.Lock()
-"""Guards the reference counts and the state of all pages: Python has no atomic add. Held for a few
-instructions only, never while memory is allocated, mapped or freed."""
+"""Guards reference counts that are shared: Python has no atomic add. Held for a few instructions
+only, never while memory is allocated, mapped or freed."""
 
 
 class PageState(enum.Enum):
@@ -54,18 +54,19 @@ class Page:
         Memory references, one of which is the pool's.
     pfmemalloc : bool
         The memory is from the system's emergency reserves, so it must not be kept.
+    keep : bool
+        Whether the pool may recycle it: not if it is from the reserves, or of a region that the
+        card gave back.
     nid : int
-        Memory node.
+        Memory node; ``NUMA_NO_NODE`` (-1) for memory that is as near as any.
     dma_address : int
         The device's address of the page, 0 if not mapped.
     dma_index : int
         Its id in the pool's table of mapped pages, 0 if none.
-    state : PageState
-        Who has it.
     """
 
-    __slots__ = ("address", "dma_address", "dma_index", "nid", "pfmemalloc", "pool",
-                 "pp_ref_count", "refcount", "region", "size", "state")
+    __slots__ = ("_pfmemalloc", "address", "dma_address", "dma_index", "keep", "nid", "pool",
+                 "pp_ref_count", "refcount", "region", "size")
 
     def __init__(self, region: PageRegion, address: int, size: int, nid: int) -> None:
         self.region = region
@@ -75,15 +76,34 @@ class Page:
         self.pool: PagePool | None = None
         self.pp_ref_count = 1
         self.refcount = 1
-        self.pfmemalloc = False
+        self._pfmemalloc = False
+        self.keep = True
         self.dma_address = 0
         self.dma_index = 0
-        self.state = PageState.GONE
 
     def __repr__(self) -> str:
         """Address, holder and reference counts."""
         return (f"<Page {self.address:#x} {self.state.value}, "
                 f"pp_ref_count {self.pp_ref_count}, refcount {self.refcount}>")
+
+    @property
+    def state(self) -> PageState:
+        """Who has it."""
+        if self.pool is None:
+            return PageState.GONE
+        if self.region.pool is not None and not self.region.retired:
+            return PageState.CARD
+        return PageState.OUT if self.pool.is_out(self) else PageState.IDLE
+
+    @property
+    def pfmemalloc(self) -> bool:
+        """Whether the memory is from the system's emergency reserves."""
+        return self._pfmemalloc
+
+    @pfmemalloc.setter
+    def pfmemalloc(self, reserve: bool) -> None:
+        self._pfmemalloc = reserve
+        self.keep = not reserve and not self.region.retired
 
     @property
     def view(self) -> memoryview:

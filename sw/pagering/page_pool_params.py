@@ -5,10 +5,15 @@ The names are those of Linux's ``page_pool_params``; the two DMA flags are boole
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pagering.errors import PoolError
 from pagering.page_pool_dma import DmaDevice, DmaDirection
+
+if TYPE_CHECKING:
+    from pagering.page_pool_page import Page
 
 __all__ = ["BULK_MAX", "MAX_PAGE_ORDER", "NUMA_NO_NODE", "PagePoolParams"]
 
@@ -51,6 +56,10 @@ class PagePoolParams:
         The part of a page that the device writes, in bytes.
     page_bytes : int
         Bytes of a page of order 0: a power of two, at least 4096.
+    netdev : str or None
+        The device that the pool is listed under. None: it can only be looked up by its id.
+    init_callback : callable or None
+        Called with each page that enters the pool. For tests.
     """
 
     order: int = 0
@@ -64,6 +73,8 @@ class PagePoolParams:
     max_len: int = 0
     offset: int = 0
     page_bytes: int = 4096
+    netdev: str | None = None
+    init_callback: Callable[[Page], None] | None = None
 
     @property
     def size(self) -> int:
@@ -87,11 +98,16 @@ class PagePoolParams:
         """Most pages in the cache: room for a refill on top of a refill's worth of returns."""
         return 2 * self.refill
 
-    def check(self) -> None:
+    def check(self, hooks: bool = False) -> None:
         """Refuse what no pool can be made of.
 
         Ranges that C's unsigned types give the kernel for free come first, then the kernel's own
         checks in its order.
+
+        Parameters
+        ----------
+        hooks : bool
+            Whether memory comes from a provider's hooks, which judge the order themselves.
 
         Raises
         ------
@@ -116,7 +132,9 @@ class PagePoolParams:
             raise PoolError("dma_sync needs dma_map, which is False")
         if self.dma_sync and not self.max_len:
             raise PoolError("dma_sync needs max_len above 0, not 0")
-        if self.order > MAX_PAGE_ORDER:
+        if hooks and not (self.dma_map and self.dma_sync):
+            raise PoolError("memory from a provider's hooks needs dma_map and dma_sync")
+        if not hooks and self.order > MAX_PAGE_ORDER:
             raise PoolError(f"order must be at most {MAX_PAGE_ORDER}, not {self.order}")
         # The kernel trusts the driver here; a window past the page would sync foreign memory.
         if self.dma_sync and self.offset + self.max_len > self.size:

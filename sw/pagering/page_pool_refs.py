@@ -1,7 +1,7 @@
-"""The pool references of a page: who may drop how many, and when the page goes back.
+"""The pool references of a page: who may drop how many, and what is wrong if not.
 
-All of this runs under :data:`~pagering.page_pool_page.PAGE_LOCK`. With ``compat`` the functions
-accept what Linux accepts, which includes returning a page twice.
+The functions that change a count run under :data:`~pagering.page_pool_page.PAGE_LOCK`. With
+``compat`` they accept what Linux accepts, which includes returning a page twice.
 """
 
 from __future__ import annotations
@@ -15,9 +15,21 @@ from pagering.page_pool_page import Page, PageState
 if TYPE_CHECKING:
     from pagering.page_pool import PagePool
 
-__all__ = ["check_drop", "check_held", "drop"]
+__all__ = ["check_drop", "check_held", "drop", "refusal"]
 
 _log = logging.getLogger(__name__)
+
+
+def refusal(page: Page, pool: PagePool) -> PoolError:
+    """Say why ``pool`` cannot take back ``page``, which is not among those it handed out."""
+    where = f"page at {page.address:#x}"
+    if page.pool is None:
+        return PoolError(f"{where} was released")
+    if page.pool is not pool:
+        return PoolError(f"{where} belongs to another pool")
+    if page.state is PageState.CARD:
+        return PoolError(f"the last reference of the {where} is the card's: put its region")
+    return PoolError(f"{where} is back in its pool: returned twice")
 
 
 def check_held(page: Page, pool: PagePool, compat: bool) -> None:
@@ -28,11 +40,8 @@ def check_held(page: Page, pool: PagePool, compat: bool) -> None:
     PoolError
         If the page is idle (unless ``compat``), released or of another pool.
     """
-    if page.pool is not pool:
-        why = "was released" if page.pool is None else "belongs to another pool"
-        raise PoolError(f"page at {page.address:#x} {why}")
-    if page.state is PageState.IDLE and not compat:
-        raise PoolError(f"page at {page.address:#x} is back in its pool: returned twice")
+    if page.pool is not pool or (page.state is PageState.IDLE and not compat):
+        raise refusal(page, pool)
 
 
 def check_drop(page: Page, nr: int, pool: PagePool, compat: bool) -> None:
@@ -48,14 +57,14 @@ def check_drop(page: Page, nr: int, pool: PagePool, compat: bool) -> None:
         raise PoolError(f"references to drop must be at least 1, not {nr}")
     if compat:
         return
-    if page.pp_ref_count < nr:
+    mine = pool.fragments.reserve(page)
+    if page.pp_ref_count - mine < nr:
         raise PoolError(
-            f"page at {page.address:#x} has {page.pp_ref_count} references to drop, not {nr}"
+            f"page at {page.address:#x} has {page.pp_ref_count - mine} references to drop, "
+            f"not {nr}"
         )
     if page.state is PageState.CARD and page.pp_ref_count == nr:
-        raise PoolError(
-            f"the last reference of the page at {page.address:#x} is the card's: put its region"
-        )
+        raise refusal(page, pool)
 
 
 def drop(page: Page, nr: int) -> int:
