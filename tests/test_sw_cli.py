@@ -45,7 +45,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[SimOptions]:
 def test_help_lists_every_subcommand_and_option() -> None:
     status, text, _ = run("--help")
     assert status == 0
-    for name in ("sim", "generate", "bench", "formal", "doctor"):
+    for name in ("sim", "generate", "bench", "bench-driver", "formal", "doctor"):
         assert re.search(rf"\b{name}\b", text)
     status, text, _ = run("sim", "--help")
     assert status == 0

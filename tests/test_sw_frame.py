@@ -73,8 +73,9 @@ def test_a_failed_write_of_any_segment_is_one_of_the_frame(failed: int) -> None:
         card.receive = True
         fake.inject(bytes(9000))
         at = 16 * failed
-        record = int.from_bytes(queue._ring[at:at + 16], "little") | COMPLETION["write_error"].mask
-        queue._ring[at:at + 16] = record.to_bytes(16, "little")
+        ring = queue.ring.view
+        record = int.from_bytes(ring[at:at + 16], "little") | COMPLETION["write_error"].mask
+        ring[at:at + 16] = record.to_bytes(16, "little")
         with queue.recv() as burst:
             assert [frame.write_error for frame in burst] == [True]
             assert [frame.l3 for frame in burst] == [L3.OTHER]

@@ -106,10 +106,10 @@ def test_a_threshold_out_of_range_is_refused(card: Card, threshold: int) -> None
 def test_a_forged_header_token_is_refused(card: Card) -> None:
     queue = card.add_queue(card.add_pool(), split=HeaderSplit(card.add_pool()))
     inject(card, tcp(300))
-    queue._ring[8:12] = bytes(4)  # page 0 is the other pool's
+    queue.ring.view[8:12] = bytes(4)  # page 0 is the other pool's
     with pytest.raises(CardError, match="headers of completion 0 of queue 0"):
         queue.recv()
-    queue._partial.clear()
+    queue.ring.carry.clear()
 
 
 def test_a_held_frame_waits_until_memory_comes_back(card: Card) -> None:

@@ -85,6 +85,17 @@ def test_writes_that_the_contract_forbids_are_refused_here(
     assert ("write", 4) not in fake.access_widths
 
 
+def test_a_writer_of_one_field(fake: FakeCard, regs: RegisterMap) -> None:
+    write = regs.card.SCRATCH.writer("value")
+    write(0x1_2345_6789)
+    assert regs.card.SCRATCH.get() == 0x2345_6789, "masked to the field"
+    assert fake.writes == {abi.CARD.address("SCRATCH"): 1}
+    with pytest.raises(ValueError, match="ID is read only"):
+        regs.card.ID.writer("value")
+    with pytest.raises(ValueError, match="has no field 'speed'"):
+        regs.card.CONTROL.writer("speed")
+
+
 def test_a_misspelt_register_is_an_attribute_error(regs: RegisterMap) -> None:
     with pytest.raises(AttributeError, match="block CARD has no register 'CONTROLL'"):
         _ = regs.card.CONTROLL

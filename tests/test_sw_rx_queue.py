@@ -50,7 +50,7 @@ def rig() -> Iterator[Rig]:
 
 
 def corrupt(rig: Rig, index: int, **fields: int) -> None:
-    ring = rig.queue._ring
+    ring = rig.queue.ring.view
     record = abi.COMPLETION.unpack(int.from_bytes(ring[16 * index:16 * index + 16], "little"))
     word = abi.COMPLETION.pack(**{**record, **fields})
     ring[16 * index:16 * index + 16] = word.to_bytes(16, "little")
@@ -175,16 +175,16 @@ def test_the_consumer_index_wraps_at_its_full_width() -> None:
     near_end = (1 << abi.CONSUMER_BITS) - 3
     state = rig.fake.state.queues[0]
     state.reserved = state.produced = state.consumed = near_end
-    rig.queue._head = rig.queue._told = near_end
+    rig.queue.ring.head = rig.queue.ring.told = near_end
     # Slots 0 to 60 are of this pass, in phase 0; the last three of the pass before.
-    rig.queue._ring[:] = bytes(61 * 16) + (bytes(15) + b"\x80") * 3
+    rig.queue.ring.view[:] = bytes(61 * 16) + (bytes(15) + b"\x80") * 3
     got = 0
     for _ in range(10):
         rig.fake.inject(b"x")
         with rig.queue.recv() as burst:
             got += len(burst)
     assert got == 10
-    assert rig.queue._head == 7
+    assert rig.queue.ring.head == 7
     rig.card.close()
 
 
@@ -209,7 +209,7 @@ def test_an_extended_completion_tells_more_of_the_frame() -> None:
     extension = abi.EXTENSION.pack(time_low=0xFEDCBA98, time_high=0x76543210, tci=0xE005, mark=77)
     for index, vlan in ((0, 1), (1, 0)):
         at = 32 * index
-        rig.queue._ring[at:at + 16] = extension.to_bytes(16, "little")
+        rig.queue.ring.view[at:at + 16] = extension.to_bytes(16, "little")
         corrupt(rig, 2 * index + 1, vlan=vlan)
     with rig.queue.recv() as burst:
         assert [len(frame) for frame in burst] == [60, 9000, 61]

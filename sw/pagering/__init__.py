@@ -25,8 +25,9 @@ from pagering.header_split import HeaderSplit
 from pagering.page_pool import PagePool
 from pagering.page_pool_params import PagePoolParams
 from pagering.providers import TransportProvider
+from pagering.queue_stats import QueueStats
 from pagering.registers import RegisterMap
-from pagering.rx_queue import QueueStats, RxQueue
+from pagering.rx_queue import RxQueue
 from pagering.transport import DmaMemory, Transport
 
 __version__ = "0.1.0"

@@ -126,6 +126,15 @@ class CardPool:
     # Looking at it
 
     @property
+    def slots(self) -> tuple[int, ...]:
+        """Slots of its regions in the card's table."""
+        return tuple(self._regions)
+
+    def region_view(self, slot: int) -> memoryview:
+        """Return the bytes of a region."""
+        return self._regions[slot].memory.view
+
+    @property
     def registered_by_host(self) -> int:
         """Pages that the driver has registered; :attr:`registered` asks the card."""
         return len(self._pages)

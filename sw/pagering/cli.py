@@ -195,6 +195,21 @@ def bench(
     raise typer.Exit(_load("pagering_tb.sim_bench").run(output, quick))
 
 
+@app.command(name="bench-driver")
+def bench_driver(
+    output: Annotated[Path, typer.Option(
+        "--output", "-o", help="Where the figures go, as JSON.",
+    )] = Path("build/bench-driver.json"),
+    quick: Annotated[bool, typer.Option(
+        "--quick", help="Fewer turns, for a first look.")] = False,
+) -> None:
+    """Count the frames that the driver receives and returns in a second, beside a plain loop.
+
+    Exit status 0 if every target is reached, 1 if not, 2 if it could not run.
+    """
+    raise typer.Exit(_load("pagering.driver_bench").run(output, quick))
+
+
 @app.command()
 def formal(
     names: Annotated[list[str] | None, typer.Argument(

@@ -8,7 +8,7 @@ the bus less for many.
 from __future__ import annotations
 
 import enum
-import struct
+from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -69,12 +69,12 @@ class ReturnRing:
     """
 
     def __init__(self, card: Card, index: int, entries: int) -> None:
-        self._user = card.registers.user(index)
+        self._ring_doorbell = card.registers.user(index).RETURN_PRODUCED.writer("index")
         self._entries = entries
         size = entries * _TOKEN_BYTES
         self._memory = card.transport.allocate(size + abi.MIRROR_BYTES)
-        self._ring = self._memory.view[:size]
-        self._consumer = self._memory.view[size:size + abi.MIRROR_BYTES]
+        self._words = self._memory.view[:size].cast("I")
+        self._consumer = self._memory.view[size:size + abi.MIRROR_BYTES].cast("I")
         try:
             self._describe(card, index)
         except BaseException:
@@ -88,7 +88,7 @@ class ReturnRing:
                             f"a multiple of 4096 from the transport")
         # The card's indices run on when a queue is opened again.
         self._produced = registers.RETURN_CONSUMED.get()
-        self._consumer[:] = self._produced.to_bytes(abi.MIRROR_BYTES, "little")
+        self._consumer[0] = self._produced
         registers.RETURN_LOW.write(address=address >> 12 & 0xFFFFF)
         registers.RETURN_HIGH.write(address=address >> 32)
         registers.RETURN_SIZE.write(log2=self._entries.bit_length() - 1, mirror=1)
@@ -101,7 +101,7 @@ class ReturnRing:
     @property
     def waiting(self) -> int:
         """Tokens in the ring that the card has not told of taking."""
-        return self._produced - int.from_bytes(self._consumer[:4], "little") & INDEX_MASK
+        return self._produced - self._consumer[0] & INDEX_MASK
 
     def put(self, tokens: Sequence[int]) -> int:
         """Leave as many tokens as there is room for, and say so; return how many."""
@@ -113,15 +113,17 @@ class ReturnRing:
         self._copy(start, tokens[:first])
         self._copy(0, tokens[first:count])
         self._produced = self._produced + count & INDEX_MASK
-        self._user.RETURN_PRODUCED.write(index=self._produced)
+        self._ring_doorbell(self._produced)
         return count
 
     def _copy(self, at: int, tokens: Sequence[int]) -> None:
-        struct.pack_into(f"<{len(tokens)}I", self._ring, at * _TOKEN_BYTES, *tokens)
+        # One copy. An array's tokens come as a view of its words; a list is made one first.
+        words = tokens if isinstance(tokens, memoryview) else memoryview(array("I", tokens))
+        self._words[at:at + len(words)] = words
 
     def free(self) -> None:
         """Give the memory back; the queue must be drained."""
-        self._ring.release()
+        self._words.release()
         self._consumer.release()
         self._memory.free()
 
