@@ -199,8 +199,7 @@ class FakeCard:
             If there is no such vector.
 
         """
-        if not 0 <= vector <= self.config.queues:
-            raise CardError(f"the card has vectors 0 to {self.config.queues}, not {vector}")
+        self._check_vector(vector)
         if self.on_wait is not None and not self.state.raised[vector]:
             self.on_wait(vector)
         if vector < self.config.queues and not self.state.raised[vector]:
@@ -211,9 +210,26 @@ class FakeCard:
         self.state.raised[vector] = False
         return raised
 
+    def interrupt_fd(self, vector: int) -> int:
+        """Return an eventfd that is readable while ``vector`` is raised.
+
+        Raises
+        ------
+        CardError
+            If there is no such vector.
+
+        """
+        self._check_vector(vector)
+        return self.state.raised.fileno(vector)
+
     def close(self) -> None:
         """Let go of the card."""
         self.closed = True
+        self.state.raised.close()
+
+    def _check_vector(self, vector: int) -> None:
+        if not 0 <= vector <= self.config.queues:
+            raise CardError(f"the card has vectors 0 to {self.config.queues}, not {vector}")
 
     def _access(self, kind: str, offset: int) -> None:
         self.access_widths[kind, 4] += 1

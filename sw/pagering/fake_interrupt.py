@@ -1,12 +1,14 @@
-"""The interrupt of a queue of the in-memory card: armed, moderated, forced."""
+"""Interrupts of the in-memory card: armed, moderated, forced; and the vectors that they raise."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 from dataclasses import dataclass
 
 from pagering import abi
 
-__all__ = ["FakeInterrupt"]
+__all__ = ["FakeInterrupt", "FakeVectors"]
 
 _INDEX_MASK = (1 << abi.CONSUMER_BITS) - 1
 
@@ -53,3 +55,49 @@ class FakeInterrupt:
             return False
         self.armed, self.forced, self.fired = False, False, True
         return True
+
+
+class FakeVectors:
+    """Which vectors were raised and not yet waited for; each with an eventfd if one is asked for.
+
+    Setting a vector raises it or says that it was waited for.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._raised = [False] * count
+        self._descriptors: dict[int, int] = {}
+
+    def __getitem__(self, vector: int) -> bool:
+        return self._raised[vector]
+
+    def __setitem__(self, vector: int, raised: bool) -> None:
+        vector %= len(self._raised)
+        self._raised[vector] = raised
+        if vector in self._descriptors:
+            self._tell(vector)
+
+    def fileno(self, vector: int) -> int:
+        """Return the eventfd of a vector: readable while it is raised."""
+        if vector not in self._descriptors:
+            self._descriptors[vector] = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            self._tell(vector)
+        return self._descriptors[vector]
+
+    def _tell(self, vector: int) -> None:
+        descriptor = self._descriptors[vector]
+        if self._raised[vector]:
+            os.eventfd_write(descriptor, 1)
+        else:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(descriptor)
+
+    def lower(self) -> None:
+        """Forget what was raised."""
+        for vector in range(len(self._raised)):
+            self[vector] = False
+
+    def close(self) -> None:
+        """Close all eventfds."""
+        for descriptor in self._descriptors.values():
+            os.close(descriptor)
+        self._descriptors.clear()

@@ -17,6 +17,7 @@ from pagering.abi import DropCause, Event, Fault
 from pagering.capabilities import Capabilities
 from pagering.dissect import Facts, dissect, unseen
 from pagering.fake_clock import FakeClock
+from pagering.fake_interrupt import FakeVectors
 from pagering.fake_memory import HostMemory
 from pagering.fake_pool import FakePages
 from pagering.fake_queue import FakeQueue, OpenPage, Piece, Side
@@ -65,8 +66,10 @@ class FakeReceiver:
         self.counters = self.statistics.card
         self.events = 0
         self.event_enable = 0
-        self.raised = [False] * (config.queues + 1)
+        self.raised: FakeVectors = (
+            FakeVectors(config.queues + 1) if before is None else before.raised)
         """Interrupt vectors that were raised and not yet waited for."""
+        self.raised.lower()
         self.clock = FakeClock()
         self.cycle = 0
         self.receive = False

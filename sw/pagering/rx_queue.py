@@ -3,7 +3,8 @@
 ``RxQueue`` reads its completion ring in host memory and never a register to receive. Whatever the
 ring says is checked before it is used as an address. Each burst ends with one run of token writes
 and one write of CONSUMED. Frames come one by one (:meth:`RxQueue.recv`) or as arrays
-(:meth:`RxQueue.recv_arrays`); both may be mixed.
+(:meth:`RxQueue.recv_arrays`); the caller polls, waits, or awaits (:mod:`pagering.queue_async`). All
+may be mixed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pagering.frame import Burst
 from pagering.frame_reader import FrameReader
 from pagering.moderation import Moderated
 from pagering.polling import wait_until
+from pagering.queue_async import Awaited
 from pagering.queue_returns import OpenBurst, Returning
 from pagering.queue_stats import Counted, QueueStats
 from pagering.returns import ReturnPath, ReturnWay
@@ -35,7 +37,7 @@ __all__ = ["RxQueue"]
 _BurstT = TypeVar("_BurstT", bound=OpenBurst)
 
 
-class RxQueue(Returning, Moderated, Counted):
+class RxQueue(Returning, Awaited, Moderated, Counted):
     """One queue. Made by :meth:`pagering.card.Card.add_queue`.
 
     Parameters
@@ -223,6 +225,7 @@ class RxQueue(Returning, Moderated, Counted):
                 return True
             if not self._card.transport.wait_interrupt(self.index, timeout):
                 break
+            self._interrupted()
         return self.ring.ready
 
     def arm(self) -> bool:
@@ -255,6 +258,7 @@ class RxQueue(Returning, Moderated, Counted):
             burst.close()
         self._return_unread()
         self.closed = True
+        self._wake()
         if self._arrays is not None:
             self._arrays.release()
         self.ring.free()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-__all__ = ["DmaMemory", "Transport"]
+__all__ = ["DmaMemory", "EventfdTransport", "Transport"]
 
 
 @runtime_checkable
@@ -63,3 +63,13 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Let go of the card. The card is left quiet: disabled and drained."""
+
+
+@runtime_checkable
+class EventfdTransport(Transport, Protocol):
+    """A transport whose interrupts an event loop can wait for."""
+
+    def interrupt_fd(self, vector: int) -> int:
+        """Return a descriptor that is readable from when ``vector`` was raised until
+        ``wait_interrupt`` has told so. It belongs to the transport.
+        """
