@@ -53,6 +53,9 @@ Beside it: ``register_window``, made of ``axi_lite`` (the bus), ``access_decoder
 ``statistics`` counts everything: ``stream_meter`` and ``queue_meter`` tell what
 happens, ``event_tallies`` and ``frame_tallies`` note it (``tallies``), ``counter_sweep`` keeps
 the counts, ``counter_registers`` show them.
-``engine`` wires them, ``top`` gives them port names, ``generate`` writes Verilog. ``config`` says
-what a card is made of, ``layouts`` what travels through it.
+``engine`` is made of assemblies, which have the parts and the wires to them: ``receive_path``,
+``page_store``, ``write_path``, ``completion_path``, ``return_path``, ``pool_gauges``,
+``card_control``, ``register_side`` and ``counting`` (``assembly``). ``top`` gives its ports their
+names, ``generate`` writes Verilog. ``config`` says what a card is made of, ``layouts`` what travels
+through it.
 """
