@@ -20,28 +20,21 @@ from pagering.fake_steering import FakeSteering
 from pagering_hdl.config import CardConfig
 from pagering_tb.host_memory import HostMemory
 from storm.__main__ import missing
+from storm.control_operations import QueueOn
 from storm.frames import FACTS, FrameLedger
 from storm.interrupts import InterruptRule
 from storm.knobs import Knob, explain
 from storm.mirrors import PoolMirror
+from storm.operation import Operation
 from storm.packets import numbered, templates
 from storm.pages import PageLedger, Wrong
-from storm.program import (
-    OPERATIONS,
-    Frames,
-    Host,
-    Operation,
-    QueueOn,
-    Run,
-    Settle,
-    dump,
-    load,
-)
+from storm.program import OPERATIONS, dump, load
 from storm.return_ring import ReturnRing
 from storm.sabotage import SABOTAGES
 from storm.shrink import Shrinker, plainer
 from storm.steering import FilterState, Hashing, Steering, rule_for
 from storm.strategies import programs
+from storm.traffic_operations import Frames, Host, Run, Settle
 
 CONFIG = CardConfig(queues=2, pools=2, pages=8, region_pages=4, chunk_bytes=1024)
 
@@ -79,7 +72,7 @@ def test_program_comes_back_from_its_text(program: list[Operation]) -> None:
 
 
 @pytest.mark.parametrize(("text", "sentence"), [
-    ('[{"op": "Dance"}]', "there is no operation 'Dance'; there are Frames, Run"),
+    ('[{"op": "Dance"}]', "there is no operation 'Dance'; there are Arm, BusError"),
     ('[{"op": "Run", "laps": 2}]', "operation Run: .*laps"),
     ('[{"op": "Run"}]', "operation Run: .*cycles"),
 ])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pagering import abi
 
-from . import program as p
+from . import control_operations as p
 from .bench import LIMIT_CYCLES, Bench
 from .pages import Wrong
 from .queue import Ring

@@ -12,7 +12,7 @@ from pagering_hdl.config import CardConfig
 from pagering_tb.bulk_registers import BulkRegisters
 
 from .model import Model
-from .program import Host
+from .traffic_operations import Host
 
 __all__ = ["TestHost"]
 

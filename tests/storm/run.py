@@ -26,8 +26,9 @@ from pagering_hdl.config import CardConfig
 from pagering_tb.bench import limit_wall_time
 from pagering_tb.driver_thread import in_simulation, run_blocking
 
+from .operation import Operation
 from .pages import Wrong
-from .program import Operation, dump, load
+from .program import dump, load
 from .shrink import Shrinker
 from .strategies import programs
 from .world import World

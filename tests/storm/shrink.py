@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 
-from .program import Operation
+from .operation import Operation
 
 __all__ = ["Shrinker", "plainer"]
 

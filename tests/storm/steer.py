@@ -9,7 +9,7 @@ from pagering.abi import SteeringMode, Transform
 from pagering.filters import multicast_hash
 from pagering.toeplitz import KEY_BYTES, MICROSOFT_KEY, SYMMETRIC_KEY
 
-from . import program as p
+from . import steer_operations as p
 from .bench import Bench
 from .packets import Template, templates
 from .steering import FilterState, Hashing, rule_for

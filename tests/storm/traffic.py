@@ -8,7 +8,7 @@ from pagering.dissect import Dissection, dissect
 from pagering_tb.axi_slave import Stalls
 from pagering_tb.bulk_wire import WireFrame
 
-from . import program as p
+from . import traffic_operations as p
 from .bench import HOLD_CYCLES, LIMIT_CYCLES, Bench
 from .packets import NUMBERED, numbered, templates
 from .pages import Wrong

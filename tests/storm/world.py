@@ -1,4 +1,4 @@
-"""Runs programs: see :mod:`storm.program` for what they say."""
+"""Runs programs: see :mod:`storm.program` for what they are."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from pagering.abi import ClockCommand
 from pagering_hdl.config import CardConfig
 from pagering_tb.bulk_wire import WireFrame
 
-from . import program as p
+from . import control_operations as control
+from . import steer_operations as steer
+from . import traffic_operations as traffic
 from .bench import LIMIT_CYCLES
 from .completions import STAMP_NS
 from .control import Control
+from .operation import Operation
 from .pages import Wrong
 from .steer import Steer
 from .traffic import Traffic
@@ -26,25 +29,28 @@ class World(Traffic, Control, Steer):
 
     def __init__(self, dut: Any, config: CardConfig) -> None:
         super().__init__(dut, config)
-        self._operations: dict[type[p.Operation], Callable[[Any], Awaitable[None]]] = {
-            p.Frames: self.put_frames, p.Run: self._run, p.Settle: self._settle,
-            p.Host: self.set_host,
-            p.Forge: self.forge, p.Arm: self.arm, p.QueueOff: self.queue_off,
-            p.QueueOn: self.queue_on, p.PoolOff: self.pool_off, p.PoolOn: self.pool_on,
-            p.Replace: self.replace, p.Register: self.register, p.Limit: self.limit,
-            p.Quota: self.quota, p.LowWater: self.low_water, p.Steer: self.steer,
-            p.Gate: self.gate, p.Flush: self.flush, p.Events: self.events,
-            p.Hash: self.hash, p.Spread: self.spread, p.Rule: self.rule,
-            p.RuleOff: self.rule_off, p.Filter: self.filter, p.Accept: self.accept,
-            p.Hold: self.hold, p.Moderate: self.moderate, p.Force: self.force,
-            p.MirrorTimer: self.mirror_timer, p.Memory: self.set_memory, p.Gaps: self.gaps,
-            p.BusError: self.bus_error, p.Misuse: self.misuse, p.Reset: self._reset}
+        self._operations: dict[type[Operation], Callable[[Any], Awaitable[None]]] = {
+            traffic.Frames: self.put_frames, traffic.Run: self._run, traffic.Settle: self._settle,
+            traffic.Host: self.set_host, traffic.Forge: self.forge, traffic.Arm: self.arm,
+            traffic.Gate: self.gate, traffic.Flush: self.flush, traffic.Events: self.events,
+            traffic.Memory: self.set_memory, traffic.Gaps: self.gaps,
+            traffic.BusError: self.bus_error, traffic.Misuse: self.misuse,
+            control.QueueOff: self.queue_off, control.QueueOn: self.queue_on,
+            control.PoolOff: self.pool_off, control.PoolOn: self.pool_on,
+            control.Replace: self.replace, control.Register: self.register,
+            control.Limit: self.limit, control.Quota: self.quota, control.LowWater: self.low_water,
+            control.Hold: self.hold, control.Moderate: self.moderate, control.Force: self.force,
+            control.MirrorTimer: self.mirror_timer, control.Reset: self._reset,
+            steer.Steer: self.steer, steer.Hash: self.hash, steer.Spread: self.spread,
+            steer.Rule: self.rule, steer.RuleOff: self.rule_off, steer.Filter: self.filter,
+            steer.Accept: self.accept,
+        }
 
     def sabotage(self, number: int) -> None:
         """Switch on a fault of :mod:`storm.sabotage`."""
         self.dut.sabotage.value = 1 << number
 
-    async def run(self, program: Sequence[p.Operation]) -> None:
+    async def run(self, program: Sequence[Operation]) -> None:
         """Reset the card by its pin and run a program on it.
 
         Raises
@@ -54,7 +60,7 @@ class World(Traffic, Control, Steer):
         """
         self.ports.on_edge = lambda: None
         self.dut.rst.value = 1
-        await self.set_memory(p.Memory())
+        await self.set_memory(traffic.Memory())
         self.wire.gaps = 0.0
         self.ports.clear()
         self.bus.problems.clear()
@@ -82,23 +88,23 @@ class World(Traffic, Control, Steer):
         self.write(abi.CARD, "CLOCK_COMMAND", command=ClockCommand.RATE)
         for pool in range(config.pools):
             await self.load(pool)
-            await self.pool_on(p.PoolOn(pool))
+            await self.pool_on(control.PoolOn(pool))
         await self.load(0)
         for queue in range(config.queues):
-            await self.queue_on(p.QueueOn(queue, queue))
-        await self.steer(p.Steer(config.queues - 1, True))
-        await self.gate(p.Gate())
+            await self.queue_on(control.QueueOn(queue, queue))
+        await self.steer(steer.Steer(config.queues - 1, True))
+        await self.gate(traffic.Gate())
         await self.registers.flush()
 
     async def _finish(self) -> None:
         """Take everything down: each page comes back."""
-        await self.set_memory(p.Memory())
-        await self.gaps(p.Gaps(0))
+        await self.set_memory(traffic.Memory())
+        await self.gaps(traffic.Gaps(0))
         await self.settle()
-        await self.set_host(p.Host())
+        await self.set_host(traffic.Host())
         await self._give_all()
         for queue in range(self.config.queues):
-            await self.queue_off(p.QueueOff(queue))
+            await self.queue_off(control.QueueOff(queue))
         await self.settle()
         for pool in range(self.config.pools):
             free, registered = [await self.read(abi.POOL, name, pool)
@@ -115,13 +121,13 @@ class World(Traffic, Control, Steer):
             if self.ports.cycle > limit:
                 raise Wrong("the card does not take what is returned")
 
-    async def _run(self, op: p.Run) -> None:
+    async def _run(self, op: traffic.Run) -> None:
         await self.cycles(op.cycles)
 
-    async def _settle(self, op: p.Settle) -> None:
+    async def _settle(self, op: traffic.Settle) -> None:
         await self.settle()
 
-    async def _reset(self, op: p.Reset) -> None:
+    async def _reset(self, op: control.Reset) -> None:
         model = self.model
         self.host.paused = True
         await self.registers.flush()
