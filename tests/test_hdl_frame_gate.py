@@ -49,6 +49,7 @@ def gate(max_frame=1000, **settings):
         ctx.set(dut.limits, {n: values[n] for n in ("minimum", "maximum")})
         ctx.set(dut.room, values["room"])
         ctx.set(dut.place, values["place"])
+        await ctx.tick().repeat(2)  # Limits are looked at before the frame.
 
     async def storage(ctx):
         stored = b""
@@ -140,6 +141,42 @@ def test_drops(cause, sent, settings):
 @pytest.mark.parametrize(("length", "limits"), [(60, {"minimum": 60}), (100, {"maximum": 100})])
 def test_limits_are_inclusive(length, limits):
     assert judge(beats(bytes(length)), **limits) == bytes(length)
+
+
+def test_every_size_against_every_limit():
+    """Some in the first beat, at the end of a beat and in the middle of one."""
+    dut, seen, prepare, storage = gate()
+    expected = []
+
+    async def bench(ctx):
+        await prepare(ctx)
+        for limit in range(26):
+            ctx.set(dut.limits, {"minimum": limit, "maximum": limit})
+            await ctx.tick().repeat(2)
+            for size in range(27):
+                await send(ctx, dut.frames, beats(bytes(size)))
+                expected.append(DropCause.OVERSIZE if size > limit else
+                                DropCause.RUNT if size < max(1, limit) else bytes(size))
+            await ctx.tick().repeat(2)
+    simulate(dut, bench, background=[storage])
+    assert seen == expected
+
+
+@pytest.mark.parametrize("beat", range(1, 9))
+def test_a_limit_that_is_changed_holds_for_the_next_frame(beat):
+    """Also one between two frames without a gap."""
+    dut, seen, prepare, storage = gate(maximum=64)
+
+    async def bench(ctx):
+        await prepare(ctx)
+        frame = beats(bytes(64))
+        await send(ctx, dut.frames, frame[:beat])
+        ctx.set(dut.limits, {"minimum": 72, "maximum": 72})
+        await send(ctx, dut.frames, frame[beat:] + beats(bytes(72)) + beats(bytes(73)))
+        await ctx.tick().repeat(2)
+    simulate(dut, bench, background=[storage])
+    # Two cycles pass from a limit to the frames that it holds for.
+    assert seen == [bytes(64), bytes(72) if beat < 8 else DropCause.OVERSIZE, DropCause.OVERSIZE]
 
 
 def test_the_first_cause_counts():

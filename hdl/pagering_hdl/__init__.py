@@ -2,6 +2,7 @@
 
 =======================  =========================================================================
 ``frame_gate``           judges each frame as it streams in: whole and good, or dropped
+                         (``size_bound``)
 ``packet_fifo``          keeps it until its memory is found; commit and rollback
 ``dissector``            takes it apart meanwhile: its headers, its checksums
 ``steering``             names its queue, or why it is dropped

@@ -8,6 +8,7 @@ from pagering import abi
 
 from .axi import AxiStream
 from .layouts import Drop, DropCause, struct
+from .size_bound import SizeBound
 
 __all__ = ["Beat", "BeatCounter", "FrameGate"]
 
@@ -65,12 +66,11 @@ class BeatCounter(wiring.Component):
 
 
 class Flaws(data.Struct):
-    """What is wrong with a frame."""
+    """What is wrong with a frame, apart from its size."""
 
     deaf: unsigned(1)
     malformed: unsigned(1)
     overflow: unsigned(1)
-    oversize: unsigned(1)
 
 
 class FrameGate(wiring.Component):
@@ -80,6 +80,9 @@ class FrameGate(wiring.Component):
     while the card is not receiving is swallowed whole; so is the rest of a frame that a reset cut
     in two, which is why ``midframe`` outlives a reset of the card, that by its pin too: the wire
     goes on. A sender that is reset with the card in mid-frame loses its first frame so.
+
+    A beat that the FIFO has no room for waits a cycle, in which its flaws are found: if it has any,
+    it needs no room.
 
     Parameters
     ----------
@@ -94,6 +97,7 @@ class FrameGate(wiring.Component):
         Held (``tready`` low) while the FIFO is full, unless ``control.drop_when_full``.
     control : :py:`In(struct(abi.CARD["CONTROL"]))`
     limits : :py:`In(struct(abi.CARD["FRAME_LIMITS"]))`
+        Those of two cycles before a frame's first beat comes are for all of it.
     closed : :py:`In(1)`
         A reset is near: doom the frame under way and hold the next.
     clearing : :py:`In(1)`
@@ -137,49 +141,71 @@ class FrameGate(wiring.Component):
         # After a reset of the card, deaf: it stands for the rest of the frame that was cut.
         self.known, self.before = Signal(Flaws, init={"deaf": 1}), Signal(15)
         self.midframe = Signal(reset_less=True)
+        self.here, self.take = Signal(), Signal()
+        # Which beat of it comes next. The frame must exceed the floor, and not the maximum.
+        self.maximum, self.floor = SizeBound(bits, max_frame), SizeBound(bits, 0xFFFF)
+        self.number = Signal.like(self.maximum.number, init=1)
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.counter = counter = BeatCounter(self.bits)
+        m.submodules.maximum, m.submodules.floor = self.maximum, self.floor
         wiring.connect(m, counter.frames, wiring.flipped(self.frames))
-        beat = counter.o.p
-        # Past 14 bits nothing is added: there is no longer frame than that to tell apart.
-        before, total, maximum = self.before, Signal(15), Signal(15)
-        m.d.comb += [
-            maximum.eq(Mux(self.limits.maximum > self.max_frame, self.max_frame,
-                           self.limits.maximum)),
-            total.eq(before + beat.bytes),
-            self.beat.eq(beat.data),
-            self.length.eq(total), self.size.eq(total),
-        ]
+        beat, valid, take = counter.o.p, counter.o.valid, self.take
+        self._measure(m, valid, beat)
         # What is wrong with the frame: from earlier beats, and with this one.
         known, now, midframe = self.known, Signal(Flaws), self.midframe
+        fits, doomed = Signal(), now.deaf | now.malformed | self.maximum.exceeded | known.overflow
         m.d.comb += [
             now.deaf.eq(Mux(midframe, known.deaf | self.closed, ~self.control.receive)),
             now.malformed.eq(known.malformed | beat.hole | ~(beat.full | beat.last)),
-            now.oversize.eq(known.oversize | (total > maximum)),
-        ]
-        doomed = now.deaf | now.malformed | now.oversize | known.overflow
-        take, fits = Signal(), Signal()
-        m.d.comb += [
-            fits.eq(self.room & (self.place | ~beat.last)),
             now.overflow.eq(known.overflow | (~doomed & ~fits)),
-            counter.o.ready.eq((midframe | ~self.closed) & ~self.clearing
-                               & (doomed | fits | self.control.drop_when_full)),
-            take.eq(counter.o.valid & counter.o.ready),
+            fits.eq(self.room & (self.place | ~beat.last)),
+            # Of this beat's own flaws it is told a cycle late: from here it is far to the wire.
+            counter.o.ready.eq((midframe | ~self.closed) & ~self.clearing & (
+                now.deaf | known.malformed | self.maximum.known | known.overflow
+                | fits | self.control.drop_when_full)),
+            take.eq(valid & counter.o.ready),
             # A last beat without bytes takes no place: the reader counts beats from the length.
             self.taken.eq(Mux(take, beat.bytes, 0)), self.first.eq(take & ~midframe),
-            self.write.eq(take & ~now.as_value().any() & (beat.bytes != 0)),
+            self.write.eq(take & ~now.as_value().any() & ~self.maximum.exceeded
+                          & (beat.bytes != 0)),
+            self.beat.eq(beat.data), self.here.eq(Mux(valid, ~(take & beat.last), midframe)),
         ]
+        with m.If(~self.here):
+            m.d.sync += known.eq(0)
+        with m.Elif(valid):
+            m.d.sync += known.malformed.eq(now.malformed)
         with m.If(take):
-            m.d.sync += [midframe.eq(~beat.last), before.eq(Mux(before[14], before, total)),
-                         known.eq(now)]
-            with m.If(beat.last):
-                m.d.sync += [before.eq(0), known.eq(0)]
-        self._judge(m, take & beat.last, beat, now, total)
+            m.d.sync += midframe.eq(~beat.last)
+            with m.If(~beat.last):
+                m.d.sync += [known.deaf.eq(now.deaf), known.overflow.eq(now.overflow)]
+        self._judge(m, take & beat.last, beat, now)
         return m
 
-    def _judge(self, m, ends, beat, now, total):
+    def _measure(self, m, valid, beat):
+        """Count the frame's bytes and beats, and hold them against the limits."""
+        before, total, limits = self.before, Signal(15), self.limits
+        m.d.comb += [total.eq(before + beat.bytes), self.length.eq(total), self.size.eq(total)]
+        with m.If(self.take):
+            # Past 14 bits nothing is added: there is no longer frame than that to tell apart.
+            m.d.sync += [before.eq(Mux(before[14], before, total)), self.number.eq(self.number + 1)]
+            with m.If(beat.last):
+                m.d.sync += [before.eq(0), self.number.eq(1)]
+        maximum = Signal.like(self.maximum.limit, reset_less=True)
+        floor = Signal.like(self.floor.limit, reset_less=True)
+        m.d.sync += [
+            maximum.eq(Mux(limits.maximum > self.max_frame, self.max_frame, limits.maximum)),
+            # A frame has a byte at least.
+            floor.eq(limits.minimum - (limits.minimum != 0)),
+        ]
+        for bound, limit in ((self.maximum, maximum), (self.floor, floor)):
+            m.d.comb += [
+                bound.limit.eq(limit), bound.here.eq(self.here), bound.valid.eq(valid),
+                bound.taken.eq(self.take), bound.bytes.eq(beat.bytes), bound.number.eq(self.number),
+            ]
+
+    def _judge(self, m, ends, beat, now):
         """Commit, or drop under the first cause that applies."""
         m.d.comb += [self.ended.eq(ends), self.rollback.eq(self.dropped.valid),
                      self.dropped.valid.eq(ends)]
@@ -189,11 +215,11 @@ class FrameGate(wiring.Component):
             m.d.comb += self.dropped.cause.eq(DropCause.BAD_FRAME)
         with m.Elif(now.malformed):
             m.d.comb += self.dropped.cause.eq(DropCause.MALFORMED)
-        with m.Elif(now.oversize):
+        with m.Elif(self.maximum.exceeded):
             m.d.comb += self.dropped.cause.eq(DropCause.OVERSIZE)
         with m.Elif(now.overflow):
             m.d.comb += self.dropped.cause.eq(DropCause.OVERFLOW)
-        with m.Elif((total < self.limits.minimum) | (total == 0)):
+        with m.Elif(~self.floor.exceeded):
             m.d.comb += self.dropped.cause.eq(DropCause.RUNT)
         with m.Else():
             m.d.comb += [self.commit.eq(ends), self.dropped.valid.eq(0)]
