@@ -31,9 +31,14 @@ class AxiLiteTarget(wiring.Component):
     good: In(1)
     value: In(32)
 
+    def __init__(self):
+        super().__init__()
+        self.reading = Signal()
+        """A read was taken and its answer was not."""
+
     def elaborate(self, platform):
         m = Module()
-        bus, access, reading = self.bus, self.accesses.p, Signal()
+        bus, access, reading = self.bus, self.accesses.p, self.reading
         reads = bus.arvalid & ~reading
         m.d.comb += [
             self.accesses.valid.eq(reads | (bus.awvalid & bus.wvalid)), access.write.eq(~reads),

@@ -5,7 +5,7 @@ queue that is not enabled. As a write that is on offer goes before any mark that
 comes out behind the last of them: *drained* covers these writes like all others.
 """
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -81,7 +81,7 @@ class CountMirror(wiring.Component):
         with m.If(~due):
             m.d.sync += [passed.eq(passed + 1), due.eq((passed >= self.period)
                                                        & (passed >= MIRROR_PERIOD_MIN))]
-        with m.FSM(name="count_mirror"):
+        with m.FSM(name="count_mirror") as mirror:
             with m.State("Rest"):
                 with m.If(due & ~self.beats.valid):
                     m.next = "Read low word"
@@ -95,6 +95,9 @@ class CountMirror(wiring.Component):
                 with m.If(self.jobs.ready):
                     m.d.sync += [passed.eq(0), due.eq(0)]
                     m.next = "Rest"
+        # What job and beat are made of stays until both are gone.
+        m.d.sync += [Assert(self.jobs.valid == mirror.ongoing("Offer")),
+                     Assert(~self.beats.valid | mirror.ongoing("Rest"))]
         return m
 
     def _take_index(self, m):

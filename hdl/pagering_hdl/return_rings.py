@@ -148,6 +148,8 @@ class ReturnRings(wiring.Component):
         """Queues with tokens to fetch."""
         self.stale = Signal(queues)
         """Queues whose mirror is out of date."""
+        self.fetches, self.tells = Signal(), Signal()
+        """The queue that was looked at a cycle ago has something to fetch; to mirror."""
 
     def elaborate(self, platform):
         m = Module()
@@ -176,7 +178,7 @@ class ReturnRings(wiring.Component):
         m.d.sync += [self.size.eq(1 << log2), self.mask.eq((1 << log2) - 1)]
         with m.If(self.mirrors.ready):
             m.d.sync += self.mirrors.valid.eq(0)
-        with m.FSM(name="return_rings"):
+        with m.FSM(name="return_rings") as self.phase:
             with m.State("Choose operation"):
                 self._choose(m)
             with m.State("Load words"):
@@ -197,24 +199,23 @@ class ReturnRings(wiring.Component):
         turn, rang = Signal(range(self.config.queues)), Signal()
         rung, finished = self.rung.o, self.finished
         # The queue before the one in turn, as it was found a cycle ago; if nothing was done since.
-        seen, fetches, mirrors = Signal(Index), Signal(), Signal()
-        looks = Signal()
+        seen, looks = Signal(Index), Signal()
         m.d.sync += [
             self.count.eq(finished.p.count), self.index.eq(rung.p.doorbell.index),
-            seen.eq(turn), mirrors.eq(looks & self.stale.bit_select(turn, 1)
-                                      & ~self.mirrors.valid),
-            fetches.eq(looks & self.due.bit_select(turn, 1) & (self.asked.level == 0)),
+            seen.eq(turn),
+            self.tells.eq(looks & self.stale.bit_select(turn, 1) & ~self.mirrors.valid),
+            self.fetches.eq(looks & self.due.bit_select(turn, 1) & (self.asked.level == 0)),
         ]
-        with m.If(fetches | mirrors):
+        with m.If(self.fetches | self.tells):
             # Unless it is done now, it is looked at once more.
             m.d.sync += turn.eq(seen)
         with m.If(finished.valid):
             m.d.comb += finished.ready.eq(1)
             m.d.sync += [self.operation.eq(Operation.FINISH), self.queue.eq(finished.p.queue)]
             m.next = "Load words"
-        with m.Elif(fetches | mirrors):
+        with m.Elif(self.fetches | self.tells):
             m.d.sync += [self.queue.eq(seen), turn.eq(turn),
-                         self.operation.eq(Mux(fetches, Operation.FETCH, Operation.MIRROR))]
+                         self.operation.eq(Mux(self.fetches, Operation.FETCH, Operation.MIRROR))]
             m.next = "Load words"
         with m.Elif(rung.valid & ~rang):
             m.d.comb += rung.ready.eq(1)

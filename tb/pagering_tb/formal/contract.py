@@ -6,7 +6,7 @@ same rule for each channel of AXI.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -61,11 +61,12 @@ def _channels(signature: Any, port: Any) -> Iterator[tuple[str, bool, Any]]:
 
 
 def stands(m: Any, port: Any, say: type[Assert] | type[Assume], name: str = "stream", *,
-           may_pause: Any = 0, meaning: Any = None) -> Any:
+           may_pause: Any = 0, meaning: Any = None, source: Any = None) -> Any:
     """Assume or assert that an offer stands; return whether one is waiting.
 
     While ``may_pause`` it may be taken back, but does not change. ``meaning`` is what of the
-    payload matters, if not all of it.
+    payload matters, if not all of it. ``source`` is an offer that it is made of, for induction to
+    know of: that one waits, with the same meaning, for as long as this one does.
     """
     waits, kept = Signal(name=f"{name}_waits"), Signal(name=f"{name}_stands")
     payload = Value.cast(port.payload if meaning is None else meaning)
@@ -74,21 +75,24 @@ def stands(m: Any, port: Any, say: type[Assert] | type[Assume], name: str = "str
         m.d.sync += [waits.eq(~port.ready), offered.eq(payload)]
     m.d.comb += [kept.eq(~waits | Value.cast(may_pause) & ~port.valid
                          | port.valid & (payload == offered)), say(kept)]
+    if source is not None:
+        m.d.comb += Assert(~waits | source.valid & (source.payload == offered))
     return waits
 
 
 def joined(m: Any, port: Any, say: type[Assert] | type[Assume], name: str, ways: Ways, *,
-           may_pause: Any = 0, meaning: Any = None) -> Any:
+           may_pause: Any = 0, meaning: Any = None, sources: Sequence[Any] = ()) -> Any:
     """Say the same of a stream that is joined from several; return whether an offer is waiting.
 
     An offer is taken back only for a more urgent one, and comes again the same.
     """
-    waits, urgent = [], Value.cast(may_pause)
+    waits, urgent, behind = [], Value.cast(may_pause), iter(sources)
     for number, way in enumerate(ways(port.payload)):
         one = SimpleNamespace(valid=Signal(name=f"{name}_{number}"), ready=port.ready,
                               payload=port.payload)
         m.d.comb += one.valid.eq(port.valid & way)
-        waits.append(stands(m, one, say, f"{name}_{number}", may_pause=urgent, meaning=meaning))
+        waits.append(stands(m, one, say, f"{name}_{number}", may_pause=urgent, meaning=meaning,
+                            source=next(behind, None)))
         urgent |= one.valid
     return Cat(waits).any()
 
@@ -135,7 +139,8 @@ class Offers(Specification):
                 for name, port in self.outputs().items()
                 for waits in [joined(m, port, Assert, name, self.ways.get(name, _one_way),
                                      may_pause=int(name in self.pausing),
-                                     meaning=self.meaning(name, port.payload))]}
+                                     meaning=self.meaning(name, port.payload),
+                                     sources=self.sources(name))]}
 
     def outputs(self) -> dict[str, Any]:
         """Return the streams in question."""
@@ -144,6 +149,10 @@ class Offers(Specification):
     def meaning(self, _name: str, payload: Any) -> Any:
         """Return what of an offer matters."""
         return payload
+
+    def sources(self, _name: str) -> Sequence[Any]:
+        """Return for each way of an output the offer that it is made of, or None, if it helps."""
+        return ()
 
     def surroundings(self, m: Any, dut: Any) -> None:
         """Assume what else the part may count on."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
-from amaranth.hdl import Assume, Signal
+from amaranth.hdl import Assert, Assume, Cat, Const, Mux, Signal
 
 from pagering_hdl.access_decoder import AccessDecoder
+from pagering_hdl.axi_lite import AxiLiteTarget
 from pagering_hdl.card_registers import CardRegisters
 from pagering_hdl.layouts import Kind
 from pagering_hdl.lifecycle import Lifecycle, Switchboard
@@ -17,14 +20,62 @@ from pagering_tb.formal.contract import Offers
 from pagering_tb.formal.mutant import Mutant
 from pagering_tb.formal.specification import small
 
-__all__ = ["AccessDecoderOffers", "CardRegistersOffers", "LifecycleOffers", "PoolRegistersOffers",
-           "RegionRegistersOffers", "SwitchboardOffers", "UserRegistersOffers"]
+__all__ = ["AccessDecoderOffers", "AxiLiteTargetOffers", "CardRegistersOffers", "LifecycleOffers",
+           "PoolRegistersOffers", "RegionRegistersOffers", "SwitchboardOffers",
+           "UserRegistersOffers"]
+
+
+def _reads_first(access: Any) -> tuple[Any, ...]:
+    """Tell a read from a write that has to wait for it."""
+    return (~access.write, access.write)
+
+
+class AxiLiteTargetOffers(Offers):
+    """Accesses, a read before a write that came no earlier; answers on both channels."""
+
+    part = "register_window"
+    ways = {"accesses": _reads_first}
+    mutants = (
+        Mutant(AxiLiteTarget, "elaborate", "~reads & self.accesses.ready", "~reads"),
+        Mutant(AxiLiteTarget, "elaborate", "bus.arvalid & ~reading", "bus.arvalid"),
+        Mutant(AxiLiteTarget, "elaborate", "~bus.bvalid | bus.bready", "1"),
+        Mutant(AxiLiteTarget, "elaborate", "bus.rvalid & bus.rready", "bus.rvalid"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dut = AxiLiteTarget()
+
+    def meaning(self, name: str, payload: Any) -> Any:
+        """Leave out the data of reads."""
+        if name != "accesses":
+            return payload
+        return Cat(payload.write, payload.address,
+                   Mux(payload.write, Cat(payload.data, payload.whole), 0))
+
+    def sources(self, name: str) -> Sequence[Any]:
+        """A write that waits for reads is still on the bus."""
+        bus = self.dut.bus
+        write = SimpleNamespace(valid=bus.awvalid & bus.wvalid, payload=Cat(
+            Const(1, 1), bus.awaddr, bus.wdata, bus.wstrb.all()))
+        return (None, write) if name == "accesses" else ()
+
+    def surroundings(self, m: Any, dut: Any) -> None:
+        """A write is carried out when its answer has room; what is found, a read has asked for."""
+        part, asked = self.dut, Signal()
+        with m.If(part.bus.arvalid & part.bus.arready):
+            m.d.sync += asked.eq(1)
+        with m.Elif(part.found):
+            m.d.sync += asked.eq(0)
+        m.d.comb += [Assume(~part.written | part.free), Assume(~part.found | asked),
+                     Assert(part.reading == (asked | part.bus.rvalid)),
+                     Assert(~(asked & part.bus.rvalid))]
 
 
 class AccessDecoderOffers(Offers):
     """Accesses that are known to be good or bad."""
 
     part = "access_decoder"
+    ways = {"accesses": _reads_first}
     mutants = (Mutant(StreamBuffer, "elaborate", "~self.o.valid | self.o.ready", "1"),)
 
     def __init__(self) -> None:
