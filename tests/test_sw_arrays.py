@@ -15,10 +15,11 @@ from scapy.layers.l2 import Ether
 
 from pagering import abi
 from pagering.array_burst import ArrayBurst
+from pagering.burst import Burst
 from pagering.card import Card
 from pagering.errors import CardError, FrameReleased
 from pagering.fake import FakeCard
-from pagering.frame import Burst, Frame
+from pagering.frame import Frame
 from pagering.header_split import HeaderSplit
 from pagering.record_arrays import SpanTable, merge_words, record_dtype
 from pagering.records import FLAGS, merge

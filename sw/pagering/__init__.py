@@ -14,13 +14,14 @@ Importing this package needs nothing but the standard library.
 """
 
 from pagering.abi import L3, L4, DropCause, Event, Fault, Policy
+from pagering.burst import Burst
 from pagering.capabilities import Capabilities
 from pagering.card import Card
 from pagering.card_pool import CardPool
 from pagering.clock import Clock
 from pagering.errors import CaptureError, CardError, FrameReleased, PageringError, PoolError
 from pagering.flow_rules import FlowRule
-from pagering.frame import Burst, Frame
+from pagering.frame import Frame
 from pagering.header_split import HeaderSplit
 from pagering.page_pool import PagePool
 from pagering.page_pool_params import PagePoolParams

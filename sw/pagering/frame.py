@@ -1,33 +1,27 @@
-"""Received frames, in place, and the burst that gives their memory back.
+"""Received frames, in place.
 
-A ``Frame`` is a view of card memory. It is valid inside the ``with`` block of its ``Burst``;
-leaving the block returns its memory to the card in one run of writes, unless the frame was
-retained. Using it afterwards raises ``FrameReleased``. A slice that the caller took of a view is
-the caller's: the driver cannot take it back.
+A ``Frame`` is a view of card memory. It is valid inside the ``with`` block of its ``Burst``, and
+until it is released if it was retained. Using it afterwards raises ``FrameReleased``. A slice that
+the caller took of a view is the caller's: the driver cannot take it back.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING
 
-from pagering.abi import L3, L4
 from pagering.errors import FrameReleased
+from pagering.frame_facts import FrameFacts, More
 from pagering.page_pool_page import Page
-from pagering.records import FLAGS
 
 if TYPE_CHECKING:
     from pagering.card_pool import CardPool
     from pagering.rx_queue import RxQueue
 
-__all__ = ["Burst", "Frame", "More", "Piece"]
+__all__ = ["Frame", "Piece"]
 
 Piece = tuple[memoryview, int, int]
 """A segment before anybody looks at it: its page's bytes, where it starts and where it ends."""
-More = tuple[int, int | None, int]
-"""What an extended completion adds: timestamp, VLAN tag, mark."""
 
 
 class _State(enum.Enum):
@@ -36,8 +30,8 @@ class _State(enum.Enum):
     RETURNED = "not any more"
 
 
-class Frame:
-    """One received frame.
+class Frame(FrameFacts):
+    """One received frame: what the card says of it, and its bytes.
 
     Attributes
     ----------
@@ -47,17 +41,10 @@ class Frame:
         Bytes.
     tokens : tuple of int
         What names its memory to the card, one for each segment.
-    hash : int
-        As the card computed it; 0 from a card without steering.
-    checksum : int
-        16-bit ones'-complement sum of everything behind the 14 bytes of the Ethernet header,
-        padding included: what Linux calls CHECKSUM_COMPLETE, whatever the protocol. 0 from a card
-        without a parser.
 
     """
 
-    __slots__ = ("_flags", "_held", "_more", "_owner", "_pieces", "_state", "_views", "checksum",
-                 "hash", "length", "queue", "tokens")
+    __slots__ = ("_held", "_owner", "_pieces", "_state", "_views", "length", "queue", "tokens")
 
     def __init__(self, owner: RxQueue, tokens: tuple[int, ...], pieces: tuple[Piece, ...],
                  length: int, flags: int, hash_value: int, checksum: int,
@@ -68,55 +55,12 @@ class Frame:
         self.hash = hash_value
         self.checksum = checksum
         self._flags = flags
-        self._owner = owner
         self._more = more
+        self._owner = owner
         self._pieces = pieces
         self._views: tuple[memoryview, ...] | None = None
         self._held: list[tuple[CardPool, Page]] = []
         self._state = _State.LENT
-
-    def _flag(self, name: str) -> int:
-        # Only when asked: most frames are never asked most questions.
-        shift, mask = FLAGS[name]
-        return self._flags >> shift & mask
-
-    @property
-    def write_error(self) -> bool:
-        """Whether a write of its data failed: its bytes are not to be trusted."""
-        return bool(self._flag("write_error"))
-
-    @property
-    def l3(self) -> L3:
-        """What its Ethernet header, behind any VLAN tags, is followed by; OTHER if not whole."""
-        return L3(self._flag("l3"))
-
-    @property
-    def l4(self) -> L4:
-        """What its IP header is followed by; OTHER if not whole, or not the first fragment."""
-        return L4(self._flag("l4"))
-
-    @property
-    def fragment(self) -> bool:
-        """Whether it is a part of a fragmented datagram."""
-        return bool(self._flag("fragment"))
-
-    @property
-    def vlan(self) -> bool:
-        """Whether it has a VLAN tag, which is left in place; see also :attr:`vlan_tci`."""
-        return bool(self._flag("vlan"))
-
-    @property
-    def header_length(self) -> int | None:
-        """Bytes up to the end of the L4 header; None if the card could not tell.
-
-        It can of TCP, UDP, SCTP and ICMP, unless it is a fragment, or they end past 254 bytes.
-        """
-        return self._flag("header") or None
-
-    @property
-    def split(self) -> bool:
-        """Whether its headers are apart from its payload: see :class:`HeaderSplit`."""
-        return bool(self._flag("split"))
 
     @property
     def headers(self) -> memoryview | None:
@@ -141,38 +85,6 @@ class Frame:
 
         """
         return self.segments[self.split:]
-
-    @property
-    def ip_checksum_ok(self) -> bool | None:
-        """Whether the checksum of its IPv4 header is right; None if it has no such header."""
-        return bool(self._flag("l3_ok")) if self._flag("l3_checked") else None
-
-    @property
-    def checksum_ok(self) -> bool | None:
-        """Whether the checksum of its TCP or UDP is right; None if the card has not checked it.
-
-        It does not of a fragment, nor if lengths do not fit together, nor if an IPv6 routing header
-        is not used up. UDP over IPv4 without a checksum is right, over IPv6 it is wrong.
-        """
-        return bool(self._flag("l4_ok")) if self._flag("l4_checked") else None
-
-    @property
-    def timestamp(self) -> int | None:
-        """When the first beat came in: nanoseconds by :attr:`Card.clock`.
-
-        None unless the queue was added with ``extended=True``; so are the next two.
-        """
-        return self._more[0] if self._more else None
-
-    @property
-    def vlan_tci(self) -> int | None:
-        """Tag control information of the outer VLAN tag; None also if the frame has no tag."""
-        return self._more[1] if self._more else None
-
-    @property
-    def mark(self) -> int | None:
-        """Of the flow rule that the frame met; 0 if it met none."""
-        return self._more[2] if self._more else None
 
     @property
     def segments(self) -> tuple[memoryview, ...]:
@@ -297,45 +209,3 @@ class Frame:
         for view in self._views or ():
             view.release()
         self._views = None
-
-
-class Burst:
-    """Frames that were received together; a context manager.
-
-    Leaving the block, with or without an exception, returns every frame that was not retained.
-    """
-
-    __slots__ = ("_frames", "_open", "_queue")
-
-    def __init__(self, queue: RxQueue, frames: list[Frame]) -> None:
-        self._queue = queue
-        self._frames = frames
-        self._open = True
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    def __iter__(self) -> Iterator[Frame]:
-        return iter(self._frames)
-
-    def __getitem__(self, at: int) -> Frame:
-        return self._frames[at]
-
-    def __enter__(self) -> Burst:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Return what was not retained. Again does nothing."""
-        if not self._open:
-            return
-        self._open = False
-        tokens: list[int] = []
-        for frame in self._frames:
-            if frame.lent:
-                frame.invalidate()
-                tokens += frame.tokens
-        self._queue.finish(self, tokens)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pagering.errors import CardError
-from pagering.frame import Frame, More, Piece
+from pagering.frame import Frame, Piece
+from pagering.frame_facts import More
 from pagering.records import (
     CHUNK_MASK,
     COMPLETION,

@@ -10,9 +10,9 @@ from pagering.transport import EventfdTransport
 
 if TYPE_CHECKING:
     from pagering.array_burst import ArrayBurst
+    from pagering.burst import Burst
     from pagering.card import Card
     from pagering.completion_ring import CompletionRing
-    from pagering.frame import Burst
 
 __all__ = ["Awaited"]
 

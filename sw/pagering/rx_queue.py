@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from pagering import abi
+from pagering.burst import Burst
 from pagering.completion_ring import CompletionRing
 from pagering.errors import CardError
-from pagering.frame import Burst
 from pagering.frame_reader import FrameReader
 from pagering.moderation import Moderated
 from pagering.polling import wait_until
