@@ -59,8 +59,9 @@ def declared(source):
     return {name: (direction, int(high or 0) + 1) for direction, high, name in found}
 
 
-@pytest.mark.parametrize(("bits", "queues"), list(
-    zip(BUS_WIDTHS, (2, 1, 5, 2), strict=True)))
+@pytest.mark.parametrize(("bits", "queues"), [
+    pytest.param(bits, queues, marks=[pytest.mark.slow] if bits > 64 else [])
+    for bits, queues in zip(BUS_WIDTHS, (2, 1, 5, 2), strict=True)])
 def test_ports(bits, queues):
     assert declared(text(bits, queues)) == ports_of(bits, queues)
 

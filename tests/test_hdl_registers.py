@@ -15,6 +15,8 @@ from pagering.abi import Access
 from pagering_hdl.address_decoder import BLOCKS
 from pagering_hdl.top import Top
 
+pytestmark = pytest.mark.slow  # each test simulates a whole card
+
 CARD = config(queues=2, pools=2, pages=16, region_pages=4, chunk_bytes=1024, in_flight=4)
 COUNTS = {"": 1, "regions": 4, "pools": 2, "queues": 2}
 OKAY, SLVERR = 0, 2

@@ -47,7 +47,9 @@ def steps_of(lanes, flow, kind):
         + [{"a": 0, "b": 0}] * (lanes - len(plan[number]))} for number in range(len(plan))]
 
 
-@pytest.mark.parametrize("lanes", LANES.values())
+@pytest.mark.parametrize("lanes", [
+    pytest.param(lanes, marks=[pytest.mark.slow] if lanes == max(LANES.values()) else [])
+    for lanes in LANES.values()])
 @pytest.mark.parametrize("transform", Transform)
 def test_hashes_flow_after_flow(lanes, transform):
     """Back to back, each one LATENCY cycles after its last step; with ports, without, and none."""
