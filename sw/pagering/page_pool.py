@@ -116,6 +116,11 @@ class PagePool(PoolRegions):
         return len(self._idle)
 
     @property
+    def cached(self) -> int:
+        """Those of them that wait in the cache."""
+        return len(self._cache)
+
+    @property
     def outstanding(self) -> int:
         """Pages that were handed out and are not back: what the limit is about.
 
