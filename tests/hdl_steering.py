@@ -11,13 +11,14 @@ from amaranth.lib import wiring
 
 from hdl_streams import config
 from pagering import abi
-from pagering.abi import L3, L4
+from pagering.abi import L3, L4, SteeringMode
 from pagering.dissect import Dissection, Facts, FlowKey
 from pagering.fake_steering import FakeSteering
 from pagering_hdl.steer_registers import SteerRegisters
 from pagering_hdl.steering import Steering
 
-__all__ = ["Steered", "dissection", "payload", "random_flow", "random_rule"]
+__all__ = ["QUEUES", "Steered", "dissection", "expected", "mode", "payload", "random_flow",
+           "random_rule", "seen"]
 
 QUEUES = 4
 ADDRESSES = (0x0A000001, 0x0A000002, 0xC0A80001, 0x0A000001 << 96 | 1, 1 << 127 | 0x0A000001)
@@ -29,8 +30,8 @@ PROTOCOLS = {L4.TCP: 6, L4.UDP: 17, L4.SCTP: 132, L4.ICMP: 1, L4.OTHER: 89}
 class Steered(Elaboratable):
     """The part under test, and all that the host does to it done to its twin too."""
 
-    def __init__(self, bus_bits: int = 64) -> None:
-        self.card = Steering(bus_bits)
+    def __init__(self, bus_bits: int = 64, depth: int = 512) -> None:
+        self.card = Steering(bus_bits, depth)
         self.registers = SteerRegisters(config(queues=QUEUES))
         self.twin = FakeSteering(QUEUES)
 
@@ -136,3 +137,29 @@ def random_rule(rng: random.Random) -> dict[str, int]:
         "protocol": rng.choice(list(PROTOCOLS.values())), "vlan": rng.choice((1, 2, 4095)),
         "l3": l3, "match_l3": int(bool(address) or rng.random() < 0.5), "drop": int(drop),
         "queue": 63 if drop else rng.randrange(QUEUES), "mark": rng.getrandbits(16), **match}
+
+
+def expected(twin: FakeSteering, found: Dissection) -> dict[str, Any]:
+    """Return what arrives of a frame, by the twin."""
+    steered = twin.steer(found)
+    facts = payload(found)["facts"]
+    return {
+        "queue": steered.queue, "length": found.length, "drop": int(steered.cause is not None),
+        "cause": None if steered.cause is None else int(steered.cause),
+        "facts": {name: int(value) for name, value in {
+            **facts, "hash": steered.hash, "hash_type": steered.hash_type,
+            "mark": steered.mark}.items()}}
+
+
+def seen(arrival: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    """Return an arrival as :func:`expected` says it."""
+    return {**arrival, "cause": int(arrival["cause"]) if arrival["drop"] else None,
+            "facts": {name: int(arrival["facts"][name]) for name in known["facts"]}}
+
+
+def mode(dut: Steered, ctx: Any, **control: int) -> None:
+    """Set CARD.STEERING of both."""
+    ctx.set(dut.card.control, control)
+    twin = dut.twin
+    twin.mode = SteeringMode(control["mode"])
+    twin.queue, twin.last = control.get("queue", 0), control.get("last", 0)

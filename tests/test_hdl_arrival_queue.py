@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import random
-from collections import deque
 
 import pytest
 
@@ -19,24 +18,30 @@ def test_each_frame_leaves_with_its_own_decision(seed):
                                           "tci": rng.getrandbits(16)}} for n in range(count)]
     said = [{"queue": n % 64, "drop": n % 3 == 0, "cause": n % 8, "hash": rng.getrandbits(32),
              "hash_type": n % 3, "mark": rng.getrandbits(16)} for n in range(count)]
-    undecided, inside = deque(), []
+    inside = []
 
     async def source(ctx):
-        entered = 0
-        while entered < count or undecided:
-            enter = entered < count and entered - len(inside) < 8 and rng.random() < 0.7
-            decide = bool(undecided) and rng.random() < 0.6
-            ctx.set(dut.enters, enter)
-            ctx.set(dut.decided, decide)
-            if decide:
-                ctx.set(dut.decision, said[undecided.popleft()])
-            if enter:
+        """Decide before a frame enters, or after; once more, while it does not count yet."""
+        entered = counted = 0
+        right = False
+        while counted < count:
+            enters = entered < count and entered - len(inside) < 8 and rng.random() < 0.7
+            decides = rng.random() < 0.5
+            ctx.set(dut.enters, enters)
+            ctx.set(dut.decided, decides)
+            if enters:
                 ctx.set(dut.waiting, frames[entered])
-                undecided.append(entered)
                 entered += 1
+            if decides:
+                right = rng.random() < 0.8
+                ctx.set(dut.decision, said[counted if right else rng.randrange(count)])
+            counts = right and entered > counted and rng.random() < 0.6
+            ctx.set(dut.counts, counts)
+            if counts:
+                counted, right = counted + 1, False
             await ctx.tick()
-        ctx.set(dut.enters, 0)
-        ctx.set(dut.decided, 0)
+        for signal in (dut.enters, dut.decided, dut.counts):
+            ctx.set(signal, 0)
 
     async def bench(ctx):
         for number in range(count):
@@ -51,20 +56,20 @@ def test_each_frame_leaves_with_its_own_decision(seed):
     simulate(dut, source, bench, background=[rules(dut.arrivals)])
 
 
-def test_a_decision_is_there_after_two_cycles():
-    dut = ArrivalQueue(2)
+@pytest.mark.parametrize(("decided", "counts", "soon"), [(3, 3, 4), (1, 1, 4), (-2, 3, 6)])
+def test_a_decision_that_counts_at_once_goes_past_the_memory(decided, counts, soon):
+    """Cycles from the frame's entering until it is made, until it counts, until it arrives."""
+    dut, arrived = ArrivalQueue(2), []
 
     async def bench(ctx):
-        ctx.set(dut.enters, 1)
-        await ctx.tick()
-        ctx.set(dut.enters, 0)
-        ctx.set(dut.decided, 1)
-        await ctx.tick()
-        ctx.set(dut.decided, 0)
-        assert not ctx.get(dut.arrivals.valid)
-        await ctx.tick()
-        assert ctx.get(dut.arrivals.valid)
+        for cycle in range(-3, 10):
+            ctx.set(dut.enters, cycle == 0)
+            ctx.set(dut.decided, cycle == decided)
+            ctx.set(dut.counts, cycle == counts)
+            arrived.extend([cycle] * ctx.get(dut.arrivals.valid))
+            await ctx.tick()
     simulate(dut, bench)
+    assert arrived[0] == soon
 
 
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")

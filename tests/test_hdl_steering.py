@@ -6,7 +6,17 @@ import random
 
 import pytest
 
-from hdl_steering import QUEUES, Steered, dissection, payload, random_flow, random_rule
+from hdl_steering import (
+    QUEUES,
+    Steered,
+    dissection,
+    expected,
+    mode,
+    payload,
+    random_flow,
+    random_rule,
+    seen,
+)
 from hdl_streams import drain, feed, get, rules, simulate
 from pagering import abi
 from pagering.abi import L3, L4, DropCause, SteeringMode
@@ -15,38 +25,12 @@ from pagering.toeplitz import MICROSOFT_KEY
 from pagering_hdl.config import BUS_WIDTHS
 
 
-def expected(twin, found):
-    """Return what arrives of a frame, by the twin."""
-    steered = twin.steer(found)
-    facts = payload(found)["facts"]
-    return {
-        "queue": steered.queue, "length": found.length, "drop": int(steered.cause is not None),
-        "cause": None if steered.cause is None else int(steered.cause),
-        "facts": {name: int(value) for name, value in {
-            **facts, "hash": steered.hash, "hash_type": steered.hash_type,
-            "mark": steered.mark}.items()}}
-
-
-def seen(arrival, known):
-    """Return an arrival as :func:`expected` says it."""
-    return {**arrival, "cause": int(arrival["cause"]) if arrival["drop"] else None,
-            "facts": {name: int(arrival["facts"][name]) for name in known["facts"]}}
-
-
 async def compare(ctx, dut, flows, gaps=None):
     """Send frames through; all arrive, in order, as the twin says."""
     got = await drain(ctx, dut.card.arrivals, len(flows), gaps)
     for found, arrival in zip(flows, got, strict=True):
         known = expected(dut.twin, found)
         assert seen(arrival, known) == known, found
-
-
-def mode(dut, ctx, **control):
-    """Set CARD.STEERING of both."""
-    ctx.set(dut.card.control, control)
-    twin = dut.twin
-    twin.mode = SteeringMode(control["mode"])
-    twin.queue, twin.last = control.get("queue", 0), control.get("last", 0)
 
 
 @pytest.mark.parametrize("bits", [

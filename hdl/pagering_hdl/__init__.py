@@ -35,11 +35,13 @@
 The dissector is made of ``frame_words`` (beats to words), ``link_parser`` (Ethernet),
 ``header_parser`` (IP and what it carries, in a ``header_step`` for each word), ``header_bounds``
 (what of it is whole),
-``checksummer``, and ``fact_finder``, which puts together what they found.
+``checksummer``, and ``fact_finder``, which puts together what they found and shows what there is
+to steer by before a frame has ended (``preview``).
 
 Steering is made of ``flow_steps`` (the flow, word by word), ``frame_filter`` (addresses, VLANs),
 ``flow_rules`` (with ``rule_match`` and ``rule_writer``), ``toeplitz`` (with ``key_tables``),
-``queue_choice`` and ``arrival_queue``; ``shared_table`` is what its lookups and the host share.
+``queue_choice``, ``tentative`` (a decision may come to nothing with its frame) and
+``arrival_queue``; ``shared_table`` is what its lookups and the host share.
 ``plain_dissector`` and ``default_queue`` stand in for both on a card without them.
 
 Beside it: ``register_window``, made of ``axi_lite`` (the bus), ``access_decoder`` with

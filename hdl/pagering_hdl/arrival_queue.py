@@ -1,6 +1,6 @@
-"""Where frames wait for admission: what each is, and what was decided about it a little later."""
+"""Where frames wait for admission: what each is, and what was decided about it, early or late."""
 
-from amaranth.hdl import Assert, Module, Signal, Value
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -19,7 +19,10 @@ class Waiting(data.Struct):
 
 
 class ArrivalQueue(wiring.Component):
-    """Two memories that are written apart and read together, in block RAM; two cycles of latency.
+    """Two memories that are written apart and read together, in block RAM.
+
+    A frame leaves three cycles after it has entered and its decision counts. A decision that counts
+    as it is made, about a frame that waits for nothing else, goes past the memory: one cycle.
 
     Parameters
     ----------
@@ -31,7 +34,9 @@ class ArrivalQueue(wiring.Component):
     enters : :py:`In(1)`, waiting : :py:`In(Waiting)`
         A frame.
     decided : :py:`In(1)`, decision : :py:`In(Decision)`
-        Of the next frame that waits for one.
+        Of the next frame that is without one. It replaces one that does not count yet.
+    counts : :py:`In(1)`
+        The last decision, this one too, counts; not before its frame enters.
     arrivals : :py:`Out(stream.Signature(Arrival))`
     """
 
@@ -41,34 +46,57 @@ class ArrivalQueue(wiring.Component):
         self.depth = depth
         super().__init__({
             "enters": In(1), "waiting": In(Waiting), "decided": In(1), "decision": In(Decision),
-            "arrivals": Out(stream.Signature(Arrival)),
+            "counts": In(1), "arrivals": Out(stream.Signature(Arrival)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        first, leaves, arrivals = Signal(range(self.depth)), Signal(), self.arrivals
-        decided, waiting, decision = Signal.like(first), Signal(Waiting), Signal(Decision)
-        m.d.comb += leaves.eq((first != decided) & (~arrivals.valid | arrivals.ready))
-        for name, event, value, found, end in (
-                ("waiting", self.enters, self.waiting, waiting, Signal.like(first)),
-                ("decisions", self.decided, self.decision, decision, decided)):
-            m.submodules[name] = rows = Memory(
-                shape=Value.cast(value).shape(), depth=self.depth, init=[],
-                attrs={"ram_style": "block", "no_rw_check": 1})
-            into, out = rows.write_port(), rows.read_port()
-            m.d.comb += [
-                into.en.eq(event), into.addr.eq(end), into.data.eq(Value.cast(value)),
-                out.en.eq(leaves), out.addr.eq(first), Value.cast(found).eq(out.data),
-            ]
-            m.d.sync += [end.eq(end + event), Assert(~(event & leaves & (end == first)))]
-        m.d.sync += first.eq(first + leaves)
-        with m.If(leaves | arrivals.ready):
+        arrivals, leaves, stays = self.arrivals, Signal(), Signal()
+        waiting, decision = Signal(Waiting), Signal(Decision)
+        waits, _ = self._rows(m, "waiting", self.waiting, waiting,
+                              writes=self.enters, counts=self.enters, leaves=leaves)
+        known, none = self._rows(m, "decisions", self.decision, decision,
+                                 writes=self.decided, counts=stays, leaves=leaves)
+        passes = self.decided & self.counts & none & ~known & waits
+        free = ~arrivals.valid | arrivals.ready
+        m.d.comb += [leaves.eq(waits & (known | passes) & free),
+                     stays.eq(self.counts & ~(passes & free))]
+        with m.If(free):
             m.d.sync += arrivals.valid.eq(leaves)
-        m.d.comb += [
-            arrivals.p.length.eq(waiting.length), arrivals.p.facts.eq(waiting.facts),
-            arrivals.p.queue.eq(decision.queue), arrivals.p.drop.eq(decision.drop),
-            arrivals.p.cause.eq(decision.cause), arrivals.p.facts.hash.eq(decision.hash),
-            arrivals.p.facts.hash_type.eq(decision.hash_type),
-            arrivals.p.facts.mark.eq(decision.mark),
-        ]
+        with m.If(leaves):
+            self._arrive(m, waiting, Mux(known, decision.as_value(), self.decision.as_value()))
         return m
+
+    def _rows(self, m, name, value, found, *, writes, counts, leaves):
+        """Keep values in a memory, the first at its output, ``found``.
+
+        A value may be written again until it counts. Return whether there is one at the output,
+        and whether there is none in the memory.
+        """
+        m.submodules[name] = rows = Memory(
+            shape=Value.cast(value).shape(), depth=self.depth, init=[],
+            attrs={"ram_style": "block", "no_rw_check": 1})
+        into, out = rows.write_port(), rows.read_port()
+        first, end = (Signal(range(self.depth), name=f"{name}_{which}")
+                      for which in ("first", "end"))
+        there = Signal(name=f"{name}_there")
+        m.d.comb += [
+            into.en.eq(writes), into.addr.eq(end), into.data.eq(Value.cast(value)),
+            out.en.eq((first != end) & (~there | leaves)), out.addr.eq(first),
+            Value.cast(found).eq(out.data),
+        ]
+        m.d.sync += [first.eq(first + out.en), end.eq(end + counts),
+                     there.eq(out.en | (there & ~leaves))]
+        return there, first == end
+
+    def _arrive(self, m, waiting, decided):
+        """Bring both together."""
+        arrival, decision = self.arrivals.p, Signal(Decision, name="decided_now")
+        m.d.comb += decision.eq(decided)
+        m.d.sync += [
+            arrival.length.eq(waiting.length), arrival.facts.eq(waiting.facts),
+            arrival.queue.eq(decision.queue), arrival.drop.eq(decision.drop),
+            arrival.cause.eq(decision.cause), arrival.facts.hash.eq(decision.hash),
+            arrival.facts.hash_type.eq(decision.hash_type),
+            arrival.facts.mark.eq(decision.mark),
+        ]

@@ -10,6 +10,7 @@ from .frame_words import FrameWords
 from .header_parser import HeaderParser
 from .layouts import Dissection, Length
 from .link_parser import LinkParser
+from .preview import Preview
 from .streams import StreamQueue
 
 __all__ = ["Dissector"]
@@ -27,8 +28,8 @@ class Dissector(wiring.Component):
         Width of a beat.
     depth : :class:`int`
         Frames between their being committed and the taking of what was found; 0 for as many as
-        the dissector needs not to hold up frames of 64 bytes. With just one, ``dissections.ready``
-        must stay until there is one.
+        the dissector needs not to hold up frames of 64 bytes. With just one, it is shown before it
+        is valid, and ``dissections.ready`` must stay until there is one.
 
     Members
     -------
@@ -41,17 +42,19 @@ class Dissector(wiring.Component):
         One more frame can be committed.
     dissections : :py:`Out(stream.Signature(Dissection))`
         Of each committed frame, in order, some cycles after it was committed.
+    preview : :py:`Out(Preview())`
+        Of ``dissections``.
     """
 
     def __init__(self, bits, depth=0):
         self.bits = bits
         self.depth = depth or DEPTHS[bits]
-        # The next dissection comes in the next cycle.
+        # The next dissection comes in the next cycle, as it was shown if it was.
         self._coming = Signal()
         super().__init__({
             "write": In(1), "beat": In(bits), "commit": In(1), "rollback": In(1),
             "length": In(Length), "time": In(64), "room": Out(1, init=1),
-            "dissections": Out(stream.Signature(Dissection)),
+            "dissections": Out(stream.Signature(Dissection)), "preview": Out(Preview()),
         })
 
     def elaborate(self, platform):
@@ -63,13 +66,17 @@ class Dissector(wiring.Component):
             found = queue.o
         wiring.connect(m, wiring.flipped(self.dissections), found)
         # A place is taken when a frame is committed, long before it is filled. The only one is
-        # promised again in the cycle before it is free: who is ready to take a dissection stays so.
-        taken, ready = Signal(range(self.depth + 1)), self.dissections.ready
+        # promised again before it is free, but not twice: who will soon take what is there, or who
+        # is ready to take what comes, stays so.
+        taken, ready = Signal(range(max(self.depth, 2) + 1)), self.dissections.ready
         leaves, free = self.dissections.valid & ready, taken < self.depth - 1
-        soon = (taken == self.depth - 1) | leaves | (self._coming & ready & (self.depth == 1))
+        soon = (taken == self.depth - 1) | leaves
+        if self.depth == 1:
+            going = (self.dissections.valid | self._coming) & (ready | self.preview.soon)
+            soon = (taken == 0) | ((taken == 1) & going)
         m.d.sync += [
             taken.eq(taken + self.commit - leaves), self.room.eq(free | (soon & ~self.commit)),
-            Assert(~self.commit | (taken != self.depth) | leaves),
+            Assert(~self.commit | (taken != max(self.depth, 2)) | leaves),
         ]
         return m
 
@@ -90,11 +97,13 @@ class Dissector(wiring.Component):
         m.d.comb += [
             headers.ipv4.eq(link.ipv4), headers.ipv6.eq(link.ipv6),
             sums.regions.eq(headers.regions), sums.behind.eq(link.behind),
-            finder.headers.eq(headers.headers), finder.complete.eq(sums.complete),
+            finder.headers.eq(headers.headers), finder.reached.eq(headers.reached),
+            finder.complete.eq(sums.complete),
             finder.header.eq(sums.header), finder.segment.eq(sums.segment),
         ]
         # The header parser takes a cycle.
         m.d.sync += [finder.link.eq(link.link), finder.final.eq(link.final),
                      finder.ending.eq(link.ending)]
         m.d.comb += self._coming.eq(finder.coming)
+        wiring.connect(m, wiring.flipped(self.preview), finder.preview)
         return finder.dissections

@@ -13,7 +13,8 @@ from amaranth.lib.wiring import In, Out
 
 from pagering import abi
 
-from .layouts import L3, L4, Dissection, FlowKey, struct
+from .layouts import L3, L4, Dissection, struct
+from .preview import SOON, Preview
 
 __all__ = ["LANES", "ORDER", "PORTS", "REST", "FlowRest", "FlowSteps", "StepMark", "flow_step",
            "steps"]
@@ -73,7 +74,10 @@ def quarter(address, word):
 
 
 class FlowSteps(wiring.Component):
-    """Goes through frame after frame, a step a cycle; a step follows its frame by two cycles.
+    """Goes through frame after frame, a step a cycle; a step follows its frame by one cycle.
+
+    It begins with what is shown of a frame. If that is revoked, so are its steps: those that came
+    mean nothing, and whatever is valid then is gone through from the first one on.
 
     Parameters
     ----------
@@ -83,7 +87,9 @@ class FlowSteps(wiring.Component):
     Members
     -------
     dissections : :py:`In(stream.Signature(Dissection))`
-        Taken with the last step.
+        Taken with the last step, or when it is valid if that is later.
+    preview : :py:`In(Preview())`
+        Of ``dissections``.
     start : :py:`In(1)`
         The next frame may start.
     yields : :py:`In(1)`
@@ -91,6 +97,8 @@ class FlowSteps(wiring.Component):
     rss : :py:`In(struct(abi.STEER["RSS"]))`
     starts : :py:`Out(1)`
         Event: a frame starts.
+    ends : :py:`Out(1)`
+        Event: the last step of a frame comes in the next cycle.
     ahead : :py:`Out(StepMark)`
         Of the step that comes in the next cycle.
     step : :py:`Out(flow_step(lanes))`
@@ -103,42 +111,45 @@ class FlowSteps(wiring.Component):
             raise ValueError(f"a flow goes by 1, 3, 5 or 10 words at a time, not {lanes}")
         self.lanes = lanes
         super().__init__({
-            "dissections": In(stream.Signature(Dissection)), "start": In(1), "yields": In(1),
-            "rss": In(struct(abi.STEER["RSS"])),
-            "starts": Out(1), "ahead": Out(StepMark), "step": Out(flow_step(lanes)),
+            "dissections": In(stream.Signature(Dissection)), "preview": In(Preview()),
+            "start": In(1), "yields": In(1), "rss": In(struct(abi.STEER["RSS"])),
+            "starts": Out(1), "ends": Out(1), "ahead": Out(StepMark), "step": Out(flow_step(lanes)),
         })
 
     def elaborate(self, platform):
         m = Module()
         plan = steps(self.lanes)
         short = [at for at, words in enumerate(plan) if set(words) & set(SHORT)]
-        ahead = self.ahead
-        first, rested, active, last = Signal(init=1), Signal(), Signal(), Signal()
-        at, after, v6 = Signal(ahead.at.shape()), Signal(ahead.at.shape()), Signal()
+        ahead, frame, preview = self.ahead, self.dissections, self.preview
+        first, passed, rested = Signal(init=1), Signal(), Signal()
+        at, after, active = Signal(ahead.at.shape()), Signal(ahead.at.shape()), Signal()
         m.d.comb += [
-            v6.eq(self.dissections.p.facts.l3 == L3.IPV6),
-            at.eq(Mux(first, Mux(v6, 0, short[0]), after)), last.eq(at == len(plan) - 1),
-            active.eq(self.dissections.valid & (~first | self.start & (rested | ~self.yields))),
-            self.starts.eq(active & first), self.dissections.ready.eq(active & last),
+            at.eq(Mux(first, Mux(ahead.v6, 0, short[0]), after)),
+            active.eq((frame.valid | preview.shown) & ~preview.revoked & ~passed
+                      & (~first | self.start & (rested | ~self.yields))),
+            ahead.valid.eq(active), ahead.first.eq(first), ahead.last.eq(at == len(plan) - 1),
+            ahead.at.eq(at), ahead.v6.eq(frame.p.facts.l3 == L3.IPV6),
+            self.starts.eq(active & first), self.ends.eq(active & ahead.last),
+            frame.ready.eq(self.ends | (passed & ~preview.revoked)),
+            preview.soon.eq(active & (at >= len(plan) - 1 - SOON)),
         ]
-        m.d.sync += [
-            rested.eq(~active), self.step.mark.eq(ahead), ahead.valid.eq(active),
-            ahead.first.eq(first), ahead.last.eq(last), ahead.at.eq(at), ahead.v6.eq(v6),
-        ]
+        m.d.sync += [rested.eq(~active), self.step.mark.eq(ahead),
+                     passed.eq((passed | self.ends) & ~frame.valid & ~preview.revoked)]
         with m.If(active):
-            m.d.sync += [first.eq(last), after.eq(at + 1)]
-            with m.Switch(Cat(at, v6)):
+            m.d.sync += [first.eq(ahead.last), after.eq(at + 1)]
+            with m.Switch(Cat(at, ahead.v6)):
                 for here, there in pairwise(short):
                     with m.Case(here):
                         m.d.sync += after.eq(there)
+        with m.Elif(preview.revoked):
+            m.d.sync += first.eq(1)
         self._words(m, plan)
         self._hashed(m)
         return m
 
     def _words(self, m, plan):
-        """Choose from the flow as it was a cycle ago: the frame may be gone."""
-        flow, rest = Signal(FlowKey), self._rest(m)
-        m.d.sync += flow.eq(self.dissections.p.flow)
+        """Choose from the flow: the words of the next step."""
+        flow, rest = self.dissections.p.flow, self._rest(m)
         ports = (Cat(flow.destination_port, flow.source_port),
                  Cat(flow.source_port, flow.destination_port))
         for lane in range(self.lanes):
@@ -156,7 +167,7 @@ class FlowSteps(wiring.Component):
     def _rest(self, m):
         frame = self.dissections.p
         rest, l4 = Signal(FlowRest), frame.facts.l4
-        m.d.sync += [
+        m.d.comb += [
             rest.protocol.eq(frame.flow.protocol), rest.l3.eq(frame.facts.l3),
             rest.ports.eq(((l4 == L4.TCP) | (l4 == L4.UDP) | (l4 == L4.SCTP))
                           & ~frame.facts.fragment),
@@ -167,7 +178,7 @@ class FlowSteps(wiring.Component):
 
     def _hashed(self, m):
         facts = self.dissections.p.facts
-        m.d.sync += [
+        m.d.comb += [
             self.ahead.hash_addresses.eq((facts.l3 == L3.IPV4) | (facts.l3 == L3.IPV6)),
             self.ahead.hash_ports.eq(((facts.l4 == L4.TCP) & self.rss.tcp
                                       | (facts.l4 == L4.UDP) & self.rss.udp) & ~facts.fragment),

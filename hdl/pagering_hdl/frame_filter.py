@@ -39,8 +39,8 @@ class AddressFilter(wiring.Component):
     Parameters
     ----------
     banks : :class:`int`
-        Addresses compared in a cycle. A frame takes ``8 / banks`` cycles, and the next one may
-        start no earlier.
+        Addresses compared in a cycle. A frame takes ``8 / banks`` cycles; if the next one starts
+        earlier, nothing is found out about the one before.
 
     Members
     -------
@@ -66,13 +66,11 @@ class AddressFilter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         rows = abi.ADDRESSES // self.banks
-        row, going = Signal(range(max(2, rows))), Signal()
+        row, after, going = Signal(range(max(2, rows))), Signal(range(max(2, rows))), Signal()
         look = Signal()
-        m.d.comb += look.eq(self.head.valid | going)
+        m.d.comb += [look.eq(self.head.valid | going), row.eq(Mux(self.head.valid, 0, after))]
         with m.If(look):
-            m.d.sync += [row.eq(row + 1), going.eq(row != rows - 1)]
-            with m.If(row == rows - 1):
-                m.d.sync += row.eq(0)
+            m.d.sync += [after.eq(row + 1), going.eq(row != rows - 1)]
         # The destination goes along with the rows that it is compared with.
         one, two = Signal(48), Signal(48)
         m.d.sync += two.eq(one)

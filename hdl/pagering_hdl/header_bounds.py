@@ -61,6 +61,8 @@ class HeaderBounds(wiring.Component):
     Members
     -------
     headers : :py:`In(Headers)`, link : :py:`In(Link)`, length : :py:`In(14)`
+    l4 : :py:`Out(L4)`
+        What follows IP by its protocol, whole or not; in the same cycle.
     l4_length : :py:`Out(16)`
         Bytes of the datagram from its L4 header on; two cycles later.
     bounds : :py:`Out(Bounds)`
@@ -70,6 +72,7 @@ class HeaderBounds(wiring.Component):
     headers: In(Headers)
     link: In(Link)
     length: In(Length)
+    l4: Out(L4)
     l4_length: Out(16)
     bounds: Out(Bounds)
 
@@ -95,16 +98,16 @@ class HeaderBounds(wiring.Component):
             ends.datagram.eq(headers.fields.datagram + ((base + Mux(headers.ipv6, 11, 1)) << 2)),
             ends.frame.eq(self.length + 2),
         ]
+        m.d.comb += self.l4.eq(L4.OTHER)
+        m.d.sync += found.l4.eq(self.l4)
         with m.Switch(headers.fields.flow.protocol):
             for number, l4 in PROTOCOLS.items():
                 with m.Case(number):
-                    m.d.sync += found.l4.eq(l4)
+                    m.d.comb += self.l4.eq(l4)
             with m.Case(ICMP):
-                m.d.sync += found.l4.eq(Mux(headers.ipv4, L4.ICMP, L4.OTHER))
+                m.d.comb += self.l4.eq(Mux(headers.ipv4, L4.ICMP, L4.OTHER))
             with m.Case(ICMPV6):
-                m.d.sync += found.l4.eq(Mux(headers.ipv6, L4.ICMP, L4.OTHER))
-            with m.Default():
-                m.d.sync += found.l4.eq(L4.OTHER)
+                m.d.comb += self.l4.eq(Mux(headers.ipv6, L4.ICMP, L4.OTHER))
 
     def _measure(self, m, found, known):
         """Second step: where L4 ends; how far headers may reach in the frame and the datagram."""

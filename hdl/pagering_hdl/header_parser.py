@@ -45,6 +45,9 @@ class HeaderParser(wiring.Component):
         Of ``words``, in the same cycle.
     headers : :py:`Out(Headers)`
         Of the frame that ended with ``final`` one cycle ago.
+    reached : :py:`Out(1)`
+        The frame under way has got behind the first word of its L4 header: its flow is in
+        ``headers`` already, unless there is more than one word in a beat.
     """
 
     def __init__(self, bits):
@@ -53,11 +56,13 @@ class HeaderParser(wiring.Component):
             "valid": In(1), "final": In(1), "words": In(data.ArrayLayout(WORD_BITS, self.count)),
             "ipv4": In(self.count), "ipv6": In(self.count),
             "regions": Out(data.ArrayLayout(Regions, self.count)), "headers": Out(Headers),
+            "reached": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
         walk, fields = Signal(Walk), Signal(Fields)
+        m.d.comb += self.reached.eq(walk.known)
         before = walk
         for at, word in enumerate(self.words):
             step = Step(m, at, before, word, self.ipv4[at], self.ipv6[at])

@@ -36,25 +36,26 @@ class Decision(data.Struct):
 
 
 class QueueChoice(wiring.Component):
-    """Decides from all that was found, in the same cycle.
+    """Decides from all that was found, without a clock but for whose turn it is.
 
     Members
     -------
     control : :py:`In(struct(abi.CARD["STEERING"]))`
-    valid : :py:`In(1)`, findings : :py:`In(Findings)`
-    decided : :py:`Out(1)`, decision : :py:`Out(Decision)`
+    findings : :py:`In(Findings)`
+    decision : :py:`Out(Decision)`
+    counts : :py:`In(1)`
+        Event: a decision counts, so the next one has the next turn.
     """
 
     control: In(struct(abi.CARD["STEERING"]))
-    valid: In(1)
     findings: In(Findings)
-    decided: Out(1)
     decision: Out(Decision)
+    counts: In(1)
 
     def elaborate(self, platform):
         m = Module()
         found, rule, turn = self.findings, self.findings.rule, Signal(Index)
-        with m.If(self.valid):
+        with m.If(self.counts):
             m.d.sync += turn.eq(Mux(turn >= self.control.last, 0, turn + 1))
         queue = Signal(Index)
         with m.Switch(self.control.mode):
@@ -67,8 +68,7 @@ class QueueChoice(wiring.Component):
         dropped = rule.valid & rule.action.drop
         decision = self.decision
         m.d.comb += [
-            self.decided.eq(self.valid), decision.hash.eq(found.hash),
-            decision.hash_type.eq(found.hash_type),
+            decision.hash.eq(found.hash), decision.hash_type.eq(found.hash_type),
             decision.mark.eq(Mux(rule.valid, rule.action.mark, 0)),
             decision.queue.eq(Mux(rule.valid & ~dropped, rule.action.queue, queue)),
             decision.drop.eq(~found.address_passes | ~found.vlan_passes | dropped),

@@ -74,6 +74,7 @@ class ReceivePath(Assembly):
         wiring.connect(m, self.dissector.dissections, steering.dissections)
         m.d.comb += steering.control.eq(registers.card_registers.steering)
         if self.config.steering:
+            wiring.connect(m, self.dissector.preview, steering.preview)
             wiring.connect(m, registers.steer_registers.settings, steering.settings)
         wiring.connect(m, steering.arrivals, admission.arrivals)
         wiring.connect(m, engine.control.lifecycle.marks, admission.marks)

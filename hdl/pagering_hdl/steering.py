@@ -17,17 +17,19 @@ from .flow_rules import FlowRules
 from .flow_steps import LANES, SHORT, FlowSteps, steps
 from .frame_filter import AddressFilter, FrameHead, VlanFilter
 from .layouts import Arrival, Dissection, HashType, Index, struct
+from .preview import Preview
 from .queue_choice import QueueChoice
 from .shared_table import SharedTable
 from .steer_registers import SteerSettings
 from .streams import StreamBuffer
+from .tentative import TentativeEvent
 from .toeplitz import Toeplitz
 
 __all__ = ["Steering"]
 
 LATENCY = FlowRules.LATENCY
 """From a flow's last step to the last finding about it."""
-FILTERED = 4
+FILTERED = 5
 """From a flow's last step until both filters have answered it, and not yet the next one."""
 
 
@@ -54,6 +56,8 @@ class Steering(wiring.Component):
     -------
     control : :py:`In(struct(abi.CARD["STEERING"]))`, settings : :py:`In(SteerSettings())`
     dissections : :py:`In(stream.Signature(Dissection))`
+    preview : :py:`In(Preview())`
+        Of ``dissections``, if a step is a word.
     arrivals : :py:`Out(stream.Signature(Arrival))`
     """
 
@@ -62,7 +66,7 @@ class Steering(wiring.Component):
         self.depth = depth
         super().__init__({
             "control": In(struct(abi.CARD["STEERING"])), "settings": In(SteerSettings()),
-            "dissections": In(stream.Signature(Dissection)),
+            "dissections": In(stream.Signature(Dissection)), "preview": In(Preview()),
             "arrivals": Out(stream.Signature(Arrival)),
         })
 
@@ -70,21 +74,21 @@ class Steering(wiring.Component):
         m = Module()
         m.submodules.flow = self._flow = flow = FlowSteps(self.lanes)
         m.submodules.choice = self._choice = choice = QueueChoice()
-        m.submodules.arrival = self._arrival = arrival = StreamBuffer(Arrival)
+        m.submodules.queue = self._queue = queue = ArrivalQueue(self.depth)
         if self.lanes == 1:  # what comes from the dissector is in registers
             wiring.connect(m, wiring.flipped(self.dissections), flow.dissections)
+            wiring.connect(m, wiring.flipped(self.preview), flow.preview)
         else:
             m.submodules.frame = frame = StreamBuffer(Dissection)
             wiring.connect(m, wiring.flipped(self.dissections), frame.i)
             wiring.connect(m, frame.o, flow.dissections)
-        wiring.connect(m, arrival.o, wiring.flipped(self.arrivals))
+        wiring.connect(m, queue.arrivals, wiring.flipped(self.arrivals))
         inside = Signal(range(self.depth + 1))
         m.d.comb += [
             flow.start.eq(inside != self.depth),
             flow.rss.eq(self.settings.rss), choice.control.eq(self.control),
-            choice.valid.eq(later(m, flow.step.mark.valid & flow.step.mark.last, LATENCY, "last")),
         ]
-        m.d.sync += inside.eq(inside + flow.starts - (arrival.i.valid & arrival.i.ready))
+        m.d.sync += inside.eq(inside + queue.enters - (queue.arrivals.valid & queue.arrivals.ready))
         self._filter(m)
         self._rules(m)
         self._scale(m)
@@ -142,11 +146,14 @@ class Steering(wiring.Component):
 
     def _join(self, m):
         """Bring together what was decided and what waited for it."""
-        m.submodules.queue = queue = ArrivalQueue(self.depth)
-        wiring.connect(m, queue.arrivals, self._arrival.i)
-        frame = self._flow.dissections.p
+        flow, queue, choice = self._flow, self._queue, self._choice
+        m.submodules.decided = decided = TentativeEvent(1 + LATENCY)
+        frame = flow.dissections
         m.d.comb += [
-            queue.enters.eq(self._flow.dissections.ready),
-            queue.waiting.length.eq(frame.length), queue.waiting.facts.eq(frame.facts),
-            queue.decided.eq(self._choice.decided), queue.decision.eq(self._choice.decision),
+            decided.i.eq(flow.ends), decided.tentative.eq(~frame.valid),
+            decided.confirm.eq(queue.enters), decided.revoke.eq(flow.preview.revoked),
+            queue.enters.eq(frame.valid & frame.ready),
+            queue.waiting.length.eq(frame.p.length), queue.waiting.facts.eq(frame.p.facts),
+            queue.decided.eq(decided.o), queue.decision.eq(choice.decision),
+            queue.counts.eq(decided.counts), choice.counts.eq(decided.counts),
         ]

@@ -14,6 +14,7 @@ from pagering_hdl.frame_gate import BeatCounter
 from pagering_hdl.packet_fifo import PacketFifo
 from pagering_hdl.packet_reader import Realigner
 from pagering_hdl.plain_dissector import PlainDissector
+from pagering_hdl.preview import PreviewedPlace
 from pagering_hdl.steering import Steering
 from pagering_hdl.streams import StreamBuffer, StreamQueue
 from pagering_tb.formal.contract import Offers
@@ -24,6 +25,8 @@ __all__ = ["ArrivalQueueOffers", "BeatCounterOffers", "DefaultQueueOffers", "Dis
            "SteeringOffers"]
 
 _BUFFER = Mutant(StreamBuffer, "elaborate", "~self.o.valid | self.o.ready", "1")
+
+_ARRIVALS = Mutant(ArrivalQueue, "elaborate", "~arrivals.valid | arrivals.ready", "1")
 
 _BLOCK = Mutant(StreamQueue, "_block_storage", "(~self.o.valid | self.o.ready)", "1")
 
@@ -84,8 +87,9 @@ class FactFinderOffers(Offers):
 
     part = "fact_finder"
     steps = 6
-    mutants = (Mutant(FactFinder, "elaborate", "self.coming | stays", "self.coming"),
-               Mutant(FactFinder, "elaborate", "self.coming | (not self.holds)", "1"))
+    mutants = (Mutant(PreviewedPlace, "elaborate", "self.comes | stays", "self.comes"),
+               Mutant(PreviewedPlace, "elaborate", "self.reached & ~stays", "self.reached"),
+               Mutant(FactFinder, "elaborate", "place.comes | (not self.holds)", "1"))
 
     def __init__(self) -> None:
         super().__init__()
@@ -98,9 +102,10 @@ class FactFinderOffers(Offers):
         m.d.sync += under_way.eq(Cat(ends, under_way))
         m.d.comb += [
             Assume(~ends | ~(under_way.any() | part.dissections.valid)),
+            Assume(~(part.reached & part.final)),
             # What induction has to know.
-            Assert(part.coming == under_way[2]),
-            Assert(~(under_way.any() & part.dissections.valid)),
+            Assert(dut.submodules.place.comes == under_way[2]),
+            Assert(~((under_way.any() | part.preview.shown) & part.dissections.valid)),
             Assert((under_way & (under_way - 1)) == 0),
         ]
 
@@ -122,7 +127,7 @@ class ArrivalQueueOffers(Offers):
 
     part = "arrival_queue"
     memories = False
-    mutants = (Mutant(ArrivalQueue, "elaborate", "(~arrivals.valid | arrivals.ready)", "1"),)
+    mutants = (_ARRIVALS,)
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,7 +141,7 @@ class SteeringOffers(Offers):
     memories = False
     unseen = ("addresses", "indirection", "rules", "toeplitz", "vlans")
     reach = 32
-    mutants = (_BUFFER,)
+    mutants = (_ARRIVALS,)
 
     def __init__(self) -> None:
         super().__init__()
