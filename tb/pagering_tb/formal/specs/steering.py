@@ -23,7 +23,7 @@ class PreviewsEnd(Specification):
     steps = 5
     mutants = (
         Mutant(PreviewedPlace, "elaborate", "self.final & ~self.keep & ours", "0"),
-        Mutant(PreviewedPlace, "elaborate", "shown & ~under_way.any()", "shown"),
+        Mutant(PreviewedPlace, "elaborate", "ours.eq(shown & ~under_way.any())", "ours.eq(shown)"),
         Mutant(PreviewedPlace, "elaborate", "self.reached & ~stays", "self.reached"),
         Mutant(PreviewedPlace, "elaborate", "~self.comes & ~wrong", "~wrong"),
         Mutant(PreviewedPlace, "elaborate", "kept & ~ours", "kept"),
@@ -103,9 +103,9 @@ class EventsCountOnce(Specification):
             # What has come for sure counts at once; what waits has come.
             Assert(~(last & (inside > unsure)) | part.counts),
             Assert(inside == sum(due) + part.waits),
-            Assert(~part.waits | (unsure & (due == 0))),
+            Assert(~part.waits | (unsure & (due == 0))), Assert(~unsure | part.waits | due.any()),
             # What induction has to know: the youngest alone is tentative.
-            Assert(valid == due), Assert(tentative == Mux(unsure, due & -due, 0)),
+            Assert(valid == due), Assert((tentative & valid) == Mux(unsure, due & -due, 0)),
         ]
         m.d.sync += [
             due.eq(Cat(part.i, Mux(part.revoke, due & (due - 1), due))),
