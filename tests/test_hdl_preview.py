@@ -133,11 +133,11 @@ def test_what_is_shown_stays_until_it_is_valid_or_revoked():
 
 
 SMALLEST = {
-    "udp4": (Ether() / IP() / UDP() / Raw(bytes(22)), 13, 8),
-    "tcp4": (Ether() / IP() / TCP() / Raw(bytes(10)), 13, 8),
-    "tagged": (Ether() / Dot1Q(vlan=5) / IP() / UDP() / Raw(bytes(18)), 14, 8),
-    "udp6": (Ether() / IPv6() / UDP() / Raw(bytes(2)), 22, 10),
-    "arp": (Ether() / ARP() / Raw(bytes(22)), 20, 10),
+    "udp4": (Ether() / IP() / UDP() / Raw(bytes(22)), 12, 8),
+    "tcp4": (Ether() / IP() / TCP() / Raw(bytes(10)), 12, 8),
+    "tagged": (Ether() / Dot1Q(vlan=5) / IP() / UDP() / Raw(bytes(18)), 13, 8),
+    "udp6": (Ether() / IPv6() / UDP() / Raw(bytes(2)), 21, 10),
+    "arp": (Ether() / ARP() / Raw(bytes(22)), 19, 10),
 }
 """Frames of 64 bytes, cycles from the commit of one that comes alone until it has arrived, and
 cycles that each takes of many."""

@@ -92,7 +92,7 @@ class RuleTables(wiring.Component):
 
 
 class LowestRule(wiring.Component):
-    """Finds the lowest rule among those that are met, in two cycles.
+    """Finds the lowest rule among those that are met: first in each group, a cycle later of all.
 
     Members
     -------
@@ -114,10 +114,10 @@ class LowestRule(wiring.Component):
             for rule in reversed(range(GROUP)):
                 with m.If(group[rule]):
                     m.d.sync += lowest[number].eq(rule)
-        m.d.sync += self.hit.valid.eq(some.any())
+        m.d.comb += self.hit.valid.eq(some.any())
         for number in reversed(range(count)):
             with m.If(some[number]):
-                m.d.sync += self.hit.rule.eq(Cat(lowest[number], Const(number, 3)))
+                m.d.comb += self.hit.rule.eq(Cat(lowest[number], Const(number, 3)))
         return m
 
 
@@ -136,7 +136,7 @@ class RuleMatch(wiring.Component):
     free : :py:`Out(1)`
     """
 
-    LATENCY = 5
+    LATENCY = 4
 
     def __init__(self, lanes):
         self.lanes = lanes
