@@ -37,10 +37,11 @@ def test_each_frame_leaves_with_its_own_decision(seed):
                 ctx.set(dut.decision, said[counted if right else rng.randrange(count)])
             counts = right and entered > counted and rng.random() < 0.6
             ctx.set(dut.counts, counts)
+            ctx.set(dut.sure, counts and decides and rng.random() < 0.7)
             if counts:
                 counted, right = counted + 1, False
             await ctx.tick()
-        for signal in (dut.enters, dut.decided, dut.counts):
+        for signal in (dut.enters, dut.decided, dut.counts, dut.sure):
             ctx.set(signal, 0)
 
     async def bench(ctx):
@@ -57,7 +58,7 @@ def test_each_frame_leaves_with_its_own_decision(seed):
 
 
 @pytest.mark.parametrize(("decided", "counts", "soon"), [(3, 3, 4), (1, 1, 4), (-2, 3, 6)])
-def test_a_decision_that_counts_at_once_goes_past_the_memory(decided, counts, soon):
+def test_a_decision_that_is_sure_goes_past_the_memory(decided, counts, soon):
     """Cycles from the frame's entering until it is made, until it counts, until it arrives."""
     dut, arrived = ArrivalQueue(2), []
 
@@ -66,6 +67,7 @@ def test_a_decision_that_counts_at_once_goes_past_the_memory(decided, counts, so
             ctx.set(dut.enters, cycle == 0)
             ctx.set(dut.decided, cycle == decided)
             ctx.set(dut.counts, cycle == counts)
+            ctx.set(dut.sure, cycle == counts == decided)
             arrived.extend([cycle] * ctx.get(dut.arrivals.valid))
             await ctx.tick()
     simulate(dut, bench)

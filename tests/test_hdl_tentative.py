@@ -33,15 +33,18 @@ def test_each_event_counts_if_it_is_confirmed(latency, seed):
                 under_way.pop()
             elif confirm:
                 seen["late" if cycle >= under_way[-1]["comes"] else "early"] += 1
-                under_way[-1]["tentative"] = False
+                under_way[-1] |= {"tentative": False, "confirmed": cycle}
             assert ctx.get(dut.o) == any(e["comes"] == cycle for e in under_way)
             counts = bool(under_way) and not under_way[0]["tentative"] and (
                 under_way[0]["comes"] <= cycle)
             assert ctx.get(dut.counts) == counts
+            assert ctx.get(dut.sure) == (
+                counts and under_way[0]["confirmed"] < under_way[0]["comes"] == cycle)
             if counts:
                 under_way.pop(0)
             if event:
-                under_way.append({"comes": cycle + latency, "tentative": tentative})
+                under_way.append({"comes": cycle + latency, "tentative": tentative,
+                                  "confirmed": cycle})
             await ctx.tick()
         assert seen["late"] > 0
         assert seen["revoked"] > 0

@@ -21,8 +21,8 @@ class Waiting(data.Struct):
 class ArrivalQueue(wiring.Component):
     """Two memories that are written apart and read together, in block RAM.
 
-    A frame leaves three cycles after it has entered and its decision counts. A decision that counts
-    as it is made, about a frame that waits for nothing else, goes past the memory: one cycle.
+    A frame leaves three cycles after it has entered and its decision counts. A decision that is
+    sure as it is made, about a frame that waits for nothing else, goes past the memory: one cycle.
 
     Parameters
     ----------
@@ -37,6 +37,8 @@ class ArrivalQueue(wiring.Component):
         Of the next frame that is without one. It replaces one that does not count yet.
     counts : :py:`In(1)`
         The last decision, this one too, counts; not before its frame enters.
+    sure : :py:`In(1)`
+        This one does, and that was known some time ago.
     arrivals : :py:`Out(stream.Signature(Arrival))`
     """
 
@@ -46,7 +48,7 @@ class ArrivalQueue(wiring.Component):
         self.depth = depth
         super().__init__({
             "enters": In(1), "waiting": In(Waiting), "decided": In(1), "decision": In(Decision),
-            "counts": In(1), "arrivals": Out(stream.Signature(Arrival)),
+            "counts": In(1), "sure": In(1), "arrivals": Out(stream.Signature(Arrival)),
         })
 
     def elaborate(self, platform):
@@ -57,7 +59,7 @@ class ArrivalQueue(wiring.Component):
                               writes=self.enters, counts=self.enters, leaves=leaves)
         known, none = self._rows(m, "decisions", self.decision, decision,
                                  writes=self.decided, counts=stays, leaves=leaves)
-        passes = self.decided & self.counts & none & ~known & waits
+        passes = self.sure & none & ~known & waits
         free = ~arrivals.valid | arrivals.ready
         m.d.comb += [leaves.eq(waits & (known | passes) & free),
                      stays.eq(self.counts & ~(passes & free))]

@@ -155,5 +155,6 @@ class Steering(wiring.Component):
             queue.enters.eq(frame.valid & frame.ready),
             queue.waiting.length.eq(frame.p.length), queue.waiting.facts.eq(frame.p.facts),
             queue.decided.eq(decided.o), queue.decision.eq(choice.decision),
-            queue.counts.eq(decided.counts), choice.counts.eq(decided.counts),
+            queue.counts.eq(decided.counts), queue.sure.eq(decided.sure),
+            choice.counts.eq(decided.counts),
         ]

@@ -34,6 +34,8 @@ class TentativeEvent(wiring.Component):
         Events: what is tentative counts, or never was. One that comes in this cycle is not meant.
     o : :py:`Out(1)`
         It has come, unless it was revoked.
+    sure : :py:`Out(1)`
+        It has come, and was confirmed before.
     counts : :py:`Out(1)`
         It has come and is confirmed. Each that is not revoked counts once.
     """
@@ -46,7 +48,7 @@ class TentativeEvent(wiring.Component):
         self.stages = [Signal(_Event, name=f"stage_{number}") for number in range(latency)]
         self.waits = Signal()
         super().__init__({"i": In(1), "tentative": In(1), "confirm": In(1), "revoke": In(1),
-                          "o": Out(1), "counts": Out(1)})
+                          "o": Out(1), "sure": Out(1), "counts": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
@@ -58,7 +60,8 @@ class TentativeEvent(wiring.Component):
         m.d.comb += [
             undecided.eq(self.waits | (event.valid & event.tentative)),
             self.o.eq(event.valid & ~(event.tentative & self.revoke)),
-            self.counts.eq((event.valid & ~event.tentative) | (undecided & self.confirm)),
+            self.sure.eq(event.valid & ~event.tentative),
+            self.counts.eq(self.sure | (undecided & self.confirm)),
         ]
         m.d.sync += self.waits.eq(undecided & ~self.confirm & ~self.revoke)
         return m

@@ -74,7 +74,7 @@ class EventsCountOnce(Specification):
     mutants = (
         Mutant(TentativeEvent, "elaborate", "before.valid & ~(before.tentative & self.revoke)",
                "before.valid"),
-        Mutant(TentativeEvent, "elaborate", "(event.valid & ~event.tentative)", "event.valid"),
+        Mutant(TentativeEvent, "elaborate", "event.valid & ~event.tentative", "event.valid"),
         Mutant(TentativeEvent, "elaborate", "self.waits | (event.valid & event.tentative)",
                "self.waits"),
         Mutant(TentativeEvent, "elaborate", "undecided & ~self.confirm & ~self.revoke",
@@ -100,8 +100,8 @@ class EventsCountOnce(Specification):
             Assume(~part.i | ~unsure | part.confirm | part.revoke),
             Assert(part.o == (last & ~(part.revoke & ((due & (due - 1)) == 0)))),
             Assert(~part.counts | (inside > (unsure & ~part.confirm))),
-            # What has come for sure counts at once; what waits has come.
-            Assert(~(last & (inside > unsure)) | part.counts),
+            Assert(part.sure == (last & (inside > unsure))), Assert(~part.sure | part.counts),
+            # What waits has come.
             Assert(inside == sum(due) + part.waits),
             Assert(~part.waits | (unsure & (due == 0))), Assert(~unsure | part.waits | due.any()),
             # What induction has to know: the youngest alone is tentative.
