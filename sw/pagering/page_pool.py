@@ -325,7 +325,12 @@ class PagePool(PoolRegions):
 
     def place_in_cache(self, page: Page) -> None:
         """Make a page of the hooks' idle, at a call of their ``alloc_page``."""
+        self._out.discard(page)
         self._cache.append(page)
+
+    def take_from_cache(self) -> Page | None:
+        """Return a page that was placed in the cache during the same call."""
+        return self._cache.pop() if self._cache else None
 
     def _take_back(self, page: Page) -> None:
         try:

@@ -14,7 +14,8 @@ from typing import Protocol, runtime_checkable
 from pagering.errors import CardError, PoolError
 from pagering.transport import DmaMemory, Transport
 
-__all__ = ["FaultyProvider", "LocalProvider", "MemoryProvider", "TransportProvider"]
+__all__ = ["FaultyProvider", "LocalProvider", "MemoryProvider", "TransportProvider",
+           "check_request"]
 
 
 @runtime_checkable
@@ -38,7 +39,14 @@ class MemoryProvider(Protocol):
         """
 
 
-def _check_request(size: int, align: int) -> None:
+def check_request(size: int, align: int) -> None:
+    """Refuse what no provider can serve.
+
+    Raises
+    ------
+    PoolError
+        If a number is out of range.
+    """
     if size < 1:
         raise PoolError(f"region size must be at least 1 byte, not {size}")
     if align < 1 or align & (align - 1):
@@ -59,7 +67,7 @@ class TransportProvider:
 
     def allocate_region(self, size: int, align: int = 4096) -> DmaMemory:
         """Ask the transport, and check what it returns. See :class:`MemoryProvider`."""
-        _check_request(size, align)
+        check_request(size, align)
         try:
             memory = self._transport.allocate(size, align)
         except (CardError, OSError, MemoryError) as error:
@@ -137,7 +145,7 @@ class LocalProvider:
 
     def allocate_region(self, size: int, align: int = 4096) -> DmaMemory:
         """Return ``size`` zeroed bytes at the next free address. See :class:`MemoryProvider`."""
-        _check_request(size, align)
+        check_request(size, align)
         address = (self._next + align - 1) & -align
         try:
             memory = _LocalMemory(self, address, size)

@@ -1,0 +1,88 @@
+"""The other process's end of shared memory: frames by their addresses, not copied, not writable."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import socket
+from types import TracebackType
+from typing import Self
+
+from pagering.errors import PoolError
+from pagering.mapped_providers import GREETING
+
+__all__ = ["SharedReader"]
+
+
+class SharedReader:
+    """Maps the memory of a :class:`~pagering.mapped_providers.SharedProvider` read-only.
+
+    Parameters
+    ----------
+    fd : int
+        Its descriptor; not kept.
+    base, capacity : int
+        As the provider's.
+
+    Raises
+    ------
+    PoolError
+        If the memory is smaller than that, or cannot be mapped.
+    """
+
+    def __init__(self, fd: int, base: int, capacity: int) -> None:
+        self.base = base
+        self.capacity = capacity
+        try:
+            self._map = mmap.mmap(fd, capacity, prot=mmap.PROT_READ)
+        except (OSError, ValueError, OverflowError) as error:
+            raise PoolError(f"{capacity} shared bytes cannot be mapped: {error}") from error
+        self._view = memoryview(self._map)
+
+    @classmethod
+    def receive(cls, sock: socket.socket) -> Self:
+        """Receive what ``SharedProvider.send`` sent.
+
+        Raises
+        ------
+        PoolError
+            If something else came.
+        """
+        greeting, fds, _, _ = socket.recv_fds(sock, GREETING.size, 1)
+        try:
+            if len(greeting) != GREETING.size or len(fds) != 1:
+                raise PoolError(f"no shared memory came, but {len(greeting)} bytes and "
+                                f"{len(fds)} descriptors")
+            return cls(fds[0], *GREETING.unpack(greeting))
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+    def frame(self, address: int, length: int) -> memoryview:
+        """Return ``length`` bytes at a card address.
+
+        Raises
+        ------
+        PoolError
+            If they are not all in the shared memory.
+        """
+        at = address - self.base
+        if length < 0 or at < 0 or at + length > self.capacity:
+            raise PoolError(f"{length} bytes at {address:#x} are not in the shared memory")
+        return self._view[at:at + length]
+
+    def close(self) -> None:
+        """Unmap. Frames that somebody still holds keep the bytes until they are dropped."""
+        with contextlib.suppress(BufferError):
+            self._view.release()
+            self._map.close()
+
+    def __enter__(self) -> Self:
+        """Nothing else happens."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        """Close."""
+        self.close()
