@@ -2,7 +2,7 @@
 
 A store to a device must be one access of 32 bits: not four of a byte, not two of the same word.
 Python does not say how wide its stores are. ``struct.pack_into`` clears the word before it fills it
-in, a slice is copied as the C library likes, wide and parts of it twice, and an item of a ``ctypes``
+in; a slice is copied as the C library likes, wide and parts of it twice; an item of a ``ctypes``
 array is read before it is written. Storing an item of a ``memoryview`` of native 32-bit words is a
 fixed copy of four aligned bytes, which is one instruction, and so is loading one. All accesses go
 that way here, and a test watches them from outside the process, instruction by instruction.
