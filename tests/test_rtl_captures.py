@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from pagering.capture import Capture, read_frames, write_frames
 from pagering.errors import CaptureError
 from pagering.sim_options import BUS_WIDTHS, SimOptions
-from pagering_tb.capture import Capture, read_frames, write_frames
 from pagering_tb.sim import run
 
 FOLDER = Path(os.environ.get("PAGERING_PCAPS")

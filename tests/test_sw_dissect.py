@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from packets import damaged, packet
 from pagering.abi import L3, L4
+from pagering.capture import read_frames
 from pagering.dissect import Dissection, Facts, FlowKey, dissect
-from pagering_tb.capture import read_frames
 from scapy_judge import judge
 
 FOLDER = Path(os.environ.get("PAGERING_PCAPS")

@@ -21,7 +21,8 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Packet
 from scapy.utils import RawPcapReader, checksum
 
-from pagering_tb.capture import SHIPPED, Capture, read_frames
+from pagering.capture import Capture, read_frames
+from pagering_tb.shipped import SHIPPED
 
 
 @pytest.fixture(scope="module")

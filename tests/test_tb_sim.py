@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from pagering.capture import read_frames, write_frames
 from pagering.errors import CaptureError, PageringError
 from pagering.sim_options import SimOptions
-from pagering_tb.capture import SHIPPED, read_frames, write_frames
 from pagering_tb.runner import build, simulate
+from pagering_tb.shipped import SHIPPED
 from pagering_tb.sim import card_config, run
 
 Run = Callable[..., tuple[int, dict[str, Any]]]

@@ -26,9 +26,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from operator import itemgetter
 from pathlib import Path
 
+from pagering.capture import write_frames
 from pagering.errors import CaptureError
-from pagering_tb.capture import SHIPPED, write_frames
 from pagering_tb.record_traffic import Traffic
+from pagering_tb.shipped import SHIPPED
 
 __all__ = ["main", "record"]
 

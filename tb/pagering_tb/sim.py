@@ -20,15 +20,16 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from pagering.capture import read_frames
 from pagering.errors import PageringError
 from pagering.sim_options import SimOptions
 from pagering_hdl.config import CardConfig
 
-from .capture import SHIPPED, read_frames
 from .gtkw import write_view
 from .picture import Samples, draw
 from .report import Pages, QueueFigures, Report
 from .runner import Result, build, simulate
+from .shipped import SHIPPED
 from .simulators import SimulatorError
 
 __all__ = ["JOB_VARIABLE", "card_config", "run"]

@@ -20,17 +20,18 @@ from cocotb.task import Task
 from cocotb.triggers import First
 
 from pagering import Card, CardPool, HeaderSplit, Policy, RxQueue, abi
+from pagering.capture import Capture, read_frames, write_frames
 from pagering.errors import PageringError
 from pagering.sim_options import SimOptions
 
 from .axi_slave import LATENCY_MIN, Stalls
 from .bench import BenchOptions, CardBench
-from .capture import SHIPPED, Capture, read_frames, write_frames
 from .conservation import PoolLevels, check_frames, check_pages, read_levels
 from .page_trace import PageTrace
 from .report import Pages, QueueFigures
 from .sampler import Sampler
 from .scoreboard import Scoreboard
+from .shipped import SHIPPED
 from .sim import JOB_VARIABLE, card_config
 from .steering import expected_queue, steer
 from .write_port import Burst

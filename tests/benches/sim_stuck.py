@@ -7,10 +7,10 @@ from typing import Any
 
 import cocotb
 
+from pagering.capture import Capture
 from pagering.sim_options import SimOptions
 from pagering_tb import sim_main
 from pagering_tb.bench import BenchOptions, CardBench
-from pagering_tb.capture import Capture
 from pagering_tb.sim import card_config
 from pagering_tb.sim_main import SimRun
 

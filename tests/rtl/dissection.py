@@ -17,7 +17,7 @@ from scapy.packet import Packet, Raw
 from packets import damaged, packet
 from pagering import abi
 from pagering.abi import L3, L4
-from pagering_tb.capture import read_frames
+from pagering.capture import read_frames
 from scapy_judge import judge
 
 from .rig import Rig, config

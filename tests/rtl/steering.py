@@ -17,9 +17,9 @@ from scapy.packet import Packet, Raw
 
 from pagering import abi
 from pagering.abi import L3, HashType, SteeringMode, Transform
+from pagering.capture import read_frames
 from pagering.filters import multicast_hash
 from pagering.toeplitz import MICROSOFT_KEY, SYMMETRIC_KEY
-from pagering_tb.capture import read_frames
 from rss_vectors import VECTORS
 
 from .rig import Rig

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scapy.utils import RawPcapNgReader, RawPcapReader
 
+from pagering.capture import FRAME_BYTES_MAX, read_frames, write_frames
 from pagering.errors import CaptureError
-from pagering_tb.capture import FRAME_BYTES_MAX, read_frames, write_frames
 
 MAGIC = {("<", 1000): b"\xd4\xc3\xb2\xa1", (">", 1000): b"\xa1\xb2\xc3\xd4",
          ("<", 1): b"\x4d\x3c\xb2\xa1", (">", 1): b"\xa1\xb2\x3c\x4d"}

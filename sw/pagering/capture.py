@@ -23,12 +23,11 @@ from pathlib import Path
 
 from pagering.errors import CaptureError
 
-__all__ = ["FRAME_BYTES_MAX", "SHIPPED", "Capture", "read_frames", "write_frames"]
+__all__ = ["FRAME_BYTES_MAX", "PCAP_HEADER", "Capture", "pcap_record", "read_frames",
+           "write_frames"]
 
 FRAME_BYTES_MAX = 9600
 """The longest frame that the card takes."""
-SHIPPED = Path(__file__).parent / "data" / "traffic.pcap"
-"""The capture that comes with Pagering; :mod:`pagering_tb.record_capture` made it."""
 
 _PCAP_MAGIC = {  # first four bytes -> byte order, nanoseconds per unit of a record's second word
     b"\xd4\xc3\xb2\xa1": ("<", 1000), b"\xa1\xb2\xc3\xd4": (">", 1000),
@@ -37,6 +36,8 @@ _PCAP_MAGIC = {  # first four bytes -> byte order, nanoseconds per unit of a rec
 _PCAPNG_MAGIC = b"\x0a\x0d\x0d\x0a"
 _OTHER_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zX": "xz", b"BZh": "bzip2"}
 _ETHERNET = 1
+PCAP_HEADER = struct.pack("<4sHHiIII", b"\x4d\x3c\xb2\xa1", 2, 4, 0, 0, 0x40000, _ETHERNET)
+"""Of a pcap file of Ethernet frames that are dated in nanoseconds."""
 _LINK_TYPES = {
     0: "NULL (BSD loopback)", 9: "PPP", 12: "RAW (IP without link layer)",
     101: "RAW (IP without link layer)", 105: "IEEE802_11 (Wi-Fi)", 108: "LOOP (OpenBSD loopback)",
@@ -122,6 +123,11 @@ def read_frames(path: str | os.PathLike[str], *, allow_cut: bool = False) -> Cap
     return Capture(frames, timestamps, skipped)
 
 
+def pcap_record(frame: bytes, date_ns: int) -> bytes:
+    """Return a frame as it stands in the file that :data:`PCAP_HEADER` begins."""
+    return struct.pack("<IIII", *divmod(date_ns, 10**9), len(frame), len(frame)) + frame
+
+
 def write_frames(path: str | os.PathLike[str], frames: Sequence[bytes],
                  timestamps_ns: Sequence[int] | None = None) -> None:
     """Write ``frames`` as a nanosecond pcap; an existing file is replaced at once or not at all.
@@ -135,9 +141,9 @@ def write_frames(path: str | os.PathLike[str], frames: Sequence[bytes],
     """
     target = Path(path)
     dates = timestamps_ns if timestamps_ns is not None else range(0, 1000 * len(frames), 1000)
-    blob = bytearray(struct.pack("<4sHHiIII", b"\x4d\x3c\xb2\xa1", 2, 4, 0, 0, 0x40000, _ETHERNET))
+    blob = bytearray(PCAP_HEADER)
     for frame, date in zip(frames, dates, strict=True):
-        blob += struct.pack("<IIII", *divmod(date, 10**9), len(frame), len(frame)) + frame
+        blob += pcap_record(frame, date)
     temporary = None
     try:
         # A neighbour of the target: rename is only atomic within one file system.
