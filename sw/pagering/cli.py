@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
+from pagering.cli_device import add_commands
 from pagering.doctor import INSTALL, check, report
 from pagering.errors import PageringError
 from pagering.sim_options import SimOptions
@@ -248,6 +249,9 @@ def doctor(
 ) -> None:
     """Say what is missing on this machine, and how to get it."""
     raise typer.Exit(report(check(), quiet=quiet))
+
+
+add_commands(app)
 
 
 def _rules_of(path: Path | None) -> list[str]:

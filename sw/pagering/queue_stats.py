@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pagering import abi
+from pagering.records import INDEX_MASK
 from pagering.statistics import queue_statistics
 
 if TYPE_CHECKING:
     from pagering.card import Card
+    from pagering.completion_ring import CompletionRing
     from pagering.frame import Frame
     from pagering.registers import BlockView
 
@@ -41,6 +43,7 @@ class QueueStats:
 class Counted:
     """A queue whose frames and pages the card counts."""
 
+    ring: CompletionRing
     _card: Card
     _registers: BlockView
     _user: BlockView
@@ -49,6 +52,11 @@ class Counted:
     def held(self) -> int:
         """Pages off the ring that the queue holds, as the card counts them."""
         return self._registers.HELD.get()
+
+    @property
+    def unread(self) -> int:
+        """Completions that the host has not read, as the card counts them."""
+        return self._registers.PRODUCED.get() - self.ring.head & INDEX_MASK
 
     @property
     def delivered(self) -> int:

@@ -169,6 +169,11 @@ class ReturnPath:
         """Where the card writes how far it has read the return ring, if there is one."""
         return self._ring.mirror_address if self._ring else None
 
+    @property
+    def waiting(self) -> int:
+        """Tokens in the return ring that the card has not told of taking."""
+        return self._ring.waiting if self._ring else 0
+
     def put(self, tokens: Sequence[int]) -> None:
         """Return tokens. What the ring has no room for goes through the window: nothing waits."""
         taken = 0

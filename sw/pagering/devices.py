@@ -1,0 +1,57 @@
+"""Cards by name: what ``--device`` takes.
+
+A name is a kind, and behind a colon what the kind needs. A new kind is a function in
+:data:`KINDS`: it opens a transport, and says how frames can be brought to the card, if they can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from pagering.errors import PageringError
+from pagering.model_device import ModelCard
+from pagering.transport import Transport
+
+__all__ = ["KINDS", "Device", "open_device"]
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Device:
+    """A card that can be reached."""
+
+    name: str
+    transport: Transport
+    send: Callable[[bytes], object] | None = None
+    """Brings a frame to the card's wire; None if nobody here can."""
+    ended: Callable[[], bool] = _never
+    """Whether no more frames will come by themselves."""
+
+
+def _model(name: str, rest: str) -> Device:
+    card = ModelCard(rest or None)
+    return Device(name, card, card.send, card.ended)
+
+
+KINDS: Mapping[str, Callable[[str, str], Device]] = {"model": _model}
+"""By kind, what opens a card: it gets the whole name, and what is behind the colon."""
+
+
+def open_device(name: str) -> Device:
+    """Open the card of this name.
+
+    Raises
+    ------
+    PageringError
+        If there is no such kind of device, or it cannot be opened.
+
+    """
+    kind, _, rest = name.partition(":")
+    if kind not in KINDS:
+        raise PageringError(f"--device must be {' or '.join(KINDS)}, with what it needs behind a "
+                            f"colon, not {name}")
+    return KINDS[kind](name, rest)
