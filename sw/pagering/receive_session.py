@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
+from pagering.burst import Burst
 from pagering.card import Card
 from pagering.devices import Device
 from pagering.errors import PageringError
-from pagering.frame import Burst
 from pagering.rx_queue import RxQueue
 from pagering.transport import EventfdTransport
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pagering.burst import Burst
 from pagering.capture_writer import CaptureWriter
 from pagering.devices import Device
-from pagering.frame import Burst
 from pagering.frame_text import date_text, frame_text
 from pagering.receive_session import ReceiveSession
 
