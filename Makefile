@@ -39,8 +39,9 @@ sabotage: doctor  ## whether the random test finds faults put in on purpose
 formal: $(VENV)/ready  ## prove what must always hold, for every input and for ever
 	@$(BIN)/pagering formal $(ARGS)
 
-bench: doctor  ## frames/s of the driver, then cycles per frame beside the ideal, into build/
-	@$(BIN)/pagering bench-driver; driver=$$?; $(BIN)/pagering bench $(ARGS) && exit $$driver
+bench: doctor  ## the page pool, frames/s of the driver, cycles per frame beside the ideal, into build/
+	@$(BIN)/pagering bench-pool; pool=$$?; $(BIN)/pagering bench-driver; driver=$$?; \
+		$(BIN)/pagering bench $(ARGS) && exit $$((pool | driver))
 
 lint: $(VENV)/ready  ## ruff and mypy
 	@$(BIN)/ruff check --quiet .

@@ -211,6 +211,21 @@ def bench_driver(
     raise typer.Exit(_load("pagering.driver_bench").run(output, quick))
 
 
+@app.command(name="bench-pool")
+def bench_pool(
+    output: Annotated[Path, typer.Option(
+        "--output", "-o", help="Where the figures go, as JSON.",
+    )] = Path("build/bench-pool.json"),
+    quick: Annotated[bool, typer.Option(
+        "--quick", help="Fewer turns, for a first look.")] = False,
+) -> None:
+    """Time what a page costs that is taken from a page pool and put back, beside other pools.
+
+    Exit status 0 if every target is reached, 1 if not, 2 if it could not run.
+    """
+    raise typer.Exit(_load("pagering.pool_bench").run(output, quick))
+
+
 @app.command()
 def formal(
     names: Annotated[list[str] | None, typer.Argument(
