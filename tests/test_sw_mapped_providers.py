@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from page_pools import make, take
 from pagering import mapped_providers
 from pagering.buddy import BuddyAllocator
+from pagering.card import Card
 from pagering.errors import PoolError
+from pagering.fake import FakeCard
 from pagering.mapped_providers import (
     HUGE_PAGE,
     FileProvider,
@@ -27,8 +29,10 @@ from pagering.mapped_providers import (
     MappedProvider,
     SharedProvider,
 )
+from pagering.mapping_provider import MappingProvider
 from pagering.providers import MemoryProvider
 from pagering.shared_reader import SharedReader
+from pagering.transport import MappingTransport
 
 BASE = 1 << 40
 
@@ -230,6 +234,63 @@ def test_another_process_reads_frames_in_place() -> None:
                 assert answers.readline() == text + b" readonly\n"
         ours.shutdown(socket.SHUT_WR)
         assert reader.wait(30) == 0
+
+
+def test_a_card_receives_into_what_another_process_reads() -> None:
+    """Zero copy from the card to a process that has nothing but the memory and two numbers."""
+    ours, theirs = socket.socketpair()
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    fake = FakeCard()
+    with (SharedProvider(64 << 20) as shared, ours, Card(fake) as card,
+          subprocess.Popen([sys.executable, "-c", READER, str(theirs.fileno())],
+                           pass_fds=[theirs.fileno()], env=environment) as reader):
+        theirs.close()
+        shared.send(ours)
+        pool = card.add_pool(provider=MappingProvider(shared, fake))
+        queue = card.add_queue(pool, 64)
+        card.steer_to(queue)
+        card.receive = True
+        answers = ours.makefile("rb")
+        for number in range(20):
+            frame = b"frame %02d " % number * 10
+            assert fake.inject(frame) is None
+            with queue.recv_arrays() as burst:
+                address = pool.addresses[int(burst.page[0])] + int(burst.offset[0])
+                ours.sendall(b"%d %d\n" % (address, burst.length[0]))
+                assert answers.readline() == frame + b" readonly\n"
+        ours.shutdown(socket.SHUT_WR)
+        assert reader.wait(30) == 0
+        card.close()
+        assert shared.live_bytes == 0
+    assert not fake.stray_writes
+
+
+def test_a_card_receives_into_any_of_them(provider: MappedProvider) -> None:
+    fake = FakeCard()
+    with Card(fake) as card:
+        pool = card.add_pool(provider=MappingProvider(provider, fake))
+        queue = card.add_queue(pool, 64)
+        card.steer_to(queue)
+        card.receive = True
+        assert fake.inject(b"to whom it may concern") is None
+        with queue.recv() as burst:
+            assert [bytes(frame) for frame in burst] == [b"to whom it may concern"]
+    assert (provider.live_bytes, fake.mapped_bytes, fake.stray_writes) == (0, 0, [])
+
+
+def test_memory_that_cannot_be_mapped_is_not_kept() -> None:
+    fake = FakeCard()
+    assert isinstance(fake, MappingTransport)
+    with SharedProvider(8192) as first, SharedProvider(8192) as second:
+        mapped = MappingProvider(first, fake).allocate_region(8192)
+        with pytest.raises(PoolError, match=f"^4096 bytes cannot be mapped for the card: addresses "
+                                            f"from {BASE:#x} on are mapped already$"):
+            MappingProvider(second, fake).allocate_region(4096)
+        assert second.live_bytes == 0
+        mapped.free()
+        mapped.free()
+        assert first.live_bytes == 0
+        MappingProvider(second, fake).allocate_region(4096).free()
 
 
 def test_nobody_can_write_or_shrink_what_is_shared() -> None:

@@ -23,12 +23,16 @@ from pagering.errors import CaptureError, CardError, FrameReleased, PageringErro
 from pagering.flow_rules import FlowRule
 from pagering.frame import Frame
 from pagering.header_split import HeaderSplit
+from pagering.mapped_providers import FileProvider, HugePageProvider, SharedProvider
+from pagering.mapping_provider import MappingProvider
 from pagering.page_pool import PagePool
+from pagering.page_pool_area import PageArea
 from pagering.page_pool_params import PagePoolParams
 from pagering.providers import TransportProvider
 from pagering.queue_stats import QueueStats
 from pagering.registers import RegisterMap
 from pagering.rx_queue import RxQueue
+from pagering.shared_reader import SharedReader
 from pagering.transport import DmaMemory, Transport
 
 __version__ = "0.1.0"
@@ -47,10 +51,14 @@ __all__ = [
     "DropCause",
     "Event",
     "Fault",
+    "FileProvider",
     "FlowRule",
     "Frame",
     "FrameReleased",
     "HeaderSplit",
+    "HugePageProvider",
+    "MappingProvider",
+    "PageArea",
     "PagePool",
     "PagePoolParams",
     "PageringError",
@@ -59,6 +67,8 @@ __all__ = [
     "QueueStats",
     "RegisterMap",
     "RxQueue",
+    "SharedProvider",
+    "SharedReader",
     "Transport",
     "TransportProvider",
 ]

@@ -18,6 +18,7 @@ from pagering.errors import CardError
 from pagering.fake_memory import FakeMemory, HostMemory
 from pagering.fake_receive import FakeReceiver
 from pagering.fake_registers import FakeRegisters
+from pagering.transport import DmaMemory
 
 __all__ = ["FakeCard"]
 
@@ -189,6 +190,14 @@ class FakeCard:
     def allocate(self, size: int, align: int = 4096) -> FakeMemory:
         """Return zeroed memory between guard bytes."""
         return self._memory.allocate(size, align)
+
+    def map_memory(self, memory: DmaMemory) -> None:
+        """Let the card reach memory that was not allocated here."""
+        self._memory.attach(memory)
+
+    def unmap_memory(self, memory: DmaMemory) -> None:
+        """End that."""
+        self._memory.detach(memory)
 
     def wait_interrupt(self, vector: int, timeout: float | None = None) -> bool:
         """Return whether ``vector`` was raised since the last call; does not sleep.

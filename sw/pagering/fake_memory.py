@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 
 from pagering.errors import CardError
+from pagering.transport import DmaMemory
 
 __all__ = ["GUARD_BYTES", "FakeMemory", "HostMemory"]
 
@@ -53,13 +54,24 @@ class FakeMemory:
         return self.guarded.startswith(_GUARD) and self.guarded.endswith(_GUARD)
 
 
+class _Foreign:
+    """Memory of somebody else's that was mapped."""
+
+    mapped = True
+
+    def __init__(self, memory: DmaMemory) -> None:
+        self.address = memory.address
+        self.view = memory.view
+        self.size = len(memory.view)
+
+
 class HostMemory:
-    """All allocations of one fake card."""
+    """All that one fake card reaches."""
 
     def __init__(self) -> None:
         self._next = _FIRST_ADDRESS
         self._starts: list[int] = []
-        self._blocks: list[FakeMemory] = []
+        self._blocks: list[FakeMemory | _Foreign] = []
         self.stray_writes: list[tuple[int, int]] = []
         """(address, bytes) of each write that met no mapped memory."""
         self.stray_reads: list[tuple[int, int]] = []
@@ -82,9 +94,35 @@ class HostMemory:
         # A hole after each block: a write that runs over the end meets nothing.
         self._next = address + size + 4096
         block = FakeMemory(address, size)
-        self._starts.append(address)
-        self._blocks.append(block)
+        self._insert(block)
         return block
+
+    def attach(self, memory: DmaMemory) -> None:
+        """Map memory of somebody else's.
+
+        Raises
+        ------
+        CardError
+            If some of its addresses are in use.
+
+        """
+        block = _Foreign(memory)
+        at = bisect.bisect_right(self._starts, block.address)
+        before = self._blocks[at - 1] if at else None
+        if ((before is not None and before.address + before.size > block.address)
+                or (at < len(self._starts) and self._starts[at] < block.address + block.size)):
+            raise CardError(f"addresses from {block.address:#x} on are mapped already")
+        self._insert(block)
+
+    def detach(self, memory: DmaMemory) -> None:
+        """Unmap it."""
+        at = bisect.bisect_left(self._starts, memory.address)
+        del self._starts[at], self._blocks[at]
+
+    def _insert(self, block: FakeMemory | _Foreign) -> None:
+        at = bisect.bisect(self._starts, block.address)
+        self._starts.insert(at, block.address)
+        self._blocks.insert(at, block)
 
     def write(self, address: int, data: bytes | memoryview) -> bool:
         """Write as the card does; return whether the bus answered without an error."""
@@ -117,7 +155,7 @@ class HostMemory:
 
         """
         for block in self._blocks:
-            if not block.intact():
+            if isinstance(block, FakeMemory) and not block.intact():
                 raise CardError(f"the guard bytes around the {block.size} bytes at "
                                 f"{block.address:#x} were overwritten; look for a write past "
                                 f"the end of a view")

@@ -89,8 +89,16 @@ class IdlePages:
 
     def put(self, page: Page, dma_sync_size: int, direct: bool) -> None:
         """Keep a page whose last reference is gone, or let go of it."""
-        if not self._settle(page, dma_sync_size, direct):
-            self._to_ring([page])
+        if self._settle(page, dma_sync_size, direct):
+            return
+        with self.returns:
+            kept = self._ring.produce(page)
+            if kept:
+                self.stats.recycle_ring += 1
+            else:
+                self.stats.recycle_ring_full += 1
+        if not kept:
+            self._memory.release(page)
 
     def put_bulk(self, pages: Iterable[Page], direct: bool) -> None:
         """Like :meth:`put` for several pages, with the ring's lock taken once."""

@@ -38,13 +38,14 @@ class PtrRing(Generic[T]):
         If ``size`` is less than 1.
     """
 
-    __slots__ = ("_batch", "_head", "_producer", "_slots", "_tail")
+    __slots__ = ("_batch", "_head", "_producer", "_size", "_slots", "_tail")
 
     def __init__(self, size: int) -> None:
         if size < 1:
             raise PoolError(f"ring size must be at least 1, not {size}")
         # A batch of more than half the ring would leave too little of it usable.
         self._batch = PTR_RING_BATCH if size // 2 >= PTR_RING_BATCH else 1
+        self._size = size
         self._slots: list[T | None] = [None] * size
         self._producer = 0
         self._head = 0  # next slot to consume
@@ -53,7 +54,7 @@ class PtrRing(Generic[T]):
     @property
     def size(self) -> int:
         """Number of slots."""
-        return len(self._slots)
+        return self._size
 
     @property
     def batch(self) -> int:
@@ -74,7 +75,7 @@ class PtrRing(Generic[T]):
         """Count the objects that wait. Exact only while nobody produces or consumes."""
         if self._slots[self._head] is None:
             return 0
-        return (self._producer - self._head - 1) % self.size + 1
+        return (self._producer - self._head - 1) % self._size + 1
 
     def produce(self, item: T) -> bool:
         """Append ``item``.
@@ -99,7 +100,7 @@ class PtrRing(Generic[T]):
         if self._slots[self._producer] is not None:
             return False
         self._slots[self._producer] = item
-        self._producer = (self._producer + 1) % self.size
+        self._producer = (self._producer + 1) % self._size
         return True
 
     def consume(self) -> T | None:
@@ -108,7 +109,7 @@ class PtrRing(Generic[T]):
         if item is None:
             return None
         self._head += 1
-        wraps = self._head == self.size
+        wraps = self._head == self._size
         if wraps or self._head - self._tail >= self._batch:
             # From the youngest slot down: the producer, which waits for the oldest one, gets the
             # whole batch at once instead of chasing the consumer slot by slot.

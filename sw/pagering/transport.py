@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-__all__ = ["DmaMemory", "EventfdTransport", "Transport"]
+__all__ = ["DmaMemory", "EventfdTransport", "MappingTransport", "Transport"]
 
 
 @runtime_checkable
@@ -73,3 +73,20 @@ class EventfdTransport(Transport, Protocol):
         """Return a descriptor that is readable from when ``vector`` was raised until
         ``wait_interrupt`` has told so. It belongs to the transport.
         """
+
+
+@runtime_checkable
+class MappingTransport(Transport, Protocol):
+    """A transport that lets the card reach memory that it did not allocate."""
+
+    def map_memory(self, memory: DmaMemory) -> None:
+        """Map ``memory`` for the card, under its own address.
+
+        Raises
+        ------
+        CardError
+            If some of these addresses are mapped already, or cannot be.
+        """
+
+    def unmap_memory(self, memory: DmaMemory) -> None:
+        """End that. From here on the card cannot write to it."""
