@@ -7,7 +7,8 @@ of Linux 7.3. Three differences have names:
 
 double return
     Linux puts a page that is returned twice in the pool twice. Here the second return raises
-    :class:`~pagering.errors.PoolError` and changes nothing, unless ``kernel_compat`` is set.
+    :class:`~pagering.errors.PoolError` and changes nothing, unless ``kernel_compat`` is set. (A
+    return that comes when the page was handed out again is taken for the new holder's.)
 outstanding limit
     Linux counts pages and limits nothing. Here ``limit`` bounds how many may be out at a time.
 the card's ring

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -98,7 +99,7 @@ class Executor:
 
     # Pools
 
-    def _do_create(self, number: int, order: int, size: int, nid: int, flags: int) -> None:
+    def _do_create(self, number: int, order: int, size: int, nid: int, flags: int) -> str:
         def enter(page: Page) -> None:
             self._entered[number] = self._serials[page] = self._entered.get(number, 0) + 1
 
@@ -106,8 +107,12 @@ class Executor:
             order=order, pool_size=size, nid=nid, dma_map=bool(flags & FLAG_MAP),
             dma_sync=bool(flags & FLAG_SYNC), max_len=4096 << order, dev=self.device,
             owner=threading.get_ident() if flags & FLAG_OWNER else None, init_callback=enter)
-        self.pools[number] = PagePool(params, LocalProvider(base=(number + 1) << 32),
-                                      kernel_compat=bool(flags & FLAG_COMPAT))
+        try:
+            self.pools[number] = PagePool(params, LocalProvider(base=(number + 1) << 32),
+                                          kernel_compat=bool(flags & FLAG_COMPAT))
+        except PoolError:
+            return f"refused {-errno.EINVAL}"
+        return "ok"
 
     def _do_nid(self, number: int, nid: int) -> None:
         self.pools[number].update_nid(nid)

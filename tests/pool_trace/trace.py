@@ -9,7 +9,8 @@ name        numbers                 what happens, and the result
 =========== ======================= ==============================================================
 create      P order size nid flags  Make pool P. ``max_len`` is a page. Flags: 1 map, 2 sync,
                                     4 owner (returns are direct), 8 count pages as Linux does even
-                                    if they come back twice. Result ``ok``.
+                                    if they come back twice. Result ``ok``, or ``refused`` and
+                                    the error.
 alloc       P S                     Allocate a page into slot S. Result: the page, or ``none``.
 allocs      P S n                   Allocate into n slots from S on. Result: pages, a hash of them.
 frag        P S size                Cut a fragment. Result: page and offset.

@@ -29,5 +29,43 @@ put 200 -1 0
 destroy 0
 """
 
-WRITTEN = {"double-return": _DOUBLE_RETURN}
+_CREATION = """\
+# What no pool can be made of: a sync without a mapping, and an order above the largest.
+create 0 0 64 -1 2
+create 0 11 64 -1 0
+create 0 11 64 -1 2
+create 0 10 64 -1 3
+destroy 0
+# A ring of no size has 1024 slots, and one of more than 16384 has as many.
+create 0 0 0 -1 0
+allocs 0 0 1100
+puts 0 1100 -1 0
+destroy 0
+create 0 0 40000 -1 1
+allocs 0 0 16500
+puts 0 16500 -1 0
+allocs 0 0 40
+destroy 0
+puts 0 30 -1 0
+tick 0
+puts 30 10 -1 0
+"""
+
+_CACHE = """\
+# The cache has 128 places and is filled by 64 at a time; what finds it full goes to the ring.
+create 0 0 8 -1 4
+allocs 0 0 300
+puts 0 140 -1 1
+puts 140 10 -1 0
+allocs 0 0 150
+bulk 150 151 152 153 154 155 156 157 158 159 160 161 162 163 164 165
+nid 0 -1
+alloc 0 400
+puts 0 150 -1 1
+puts 166 134 -1 0
+destroy 0
+put 400 -1 0
+"""
+
+WRITTEN = {"cache": _CACHE, "creation": _CREATION, "double-return": _DOUBLE_RETURN}
 """By name."""

@@ -161,8 +161,10 @@ static int do_create(struct session *s, const s64 *n, int count, char *result)
 	if (n[4] & FLAG_SYNC)
 		params.flags |= PP_FLAG_DMA_SYNC_DEV;
 	pool = page_pool_create_percpu(&params, n[4] & FLAG_OWNER ? 0 : -1);
-	if (IS_ERR(pool))
-		return PTR_ERR(pool);
+	if (IS_ERR(pool)) {
+		snprintf(result, RESULT_MAX, "refused %ld", PTR_ERR(pool));
+		return 0;
+	}
 	p->pool = pool;
 	p->session = s;
 	p->users = 1;
