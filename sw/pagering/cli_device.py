@@ -12,8 +12,9 @@ from pagering.errors import PageringError
 __all__ = ["add_commands"]
 
 Name = Annotated[str, typer.Option(
-    "--device", "-d", help="The card. model, or model:FILE: no hardware, but the in-memory card of "
-                           "the tests, with made-up frames or those of a capture.")]
+    "--device", "-d", help="The card. sim: its RTL, simulated; model: the in-memory card of the "
+                           "tests. Frames are made up, or with sim:FILE or model:FILE those of a "
+                           "capture.")]
 Queues = Annotated[int | None, typer.Option(
     help="Queues to receive on.", show_default="all, up to 4")]
 _DEFAULT = "model"

@@ -6,9 +6,11 @@ A name is a kind, and behind a colon what the kind needs. A new kind is a functi
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from pagering.doctor import INSTALL
 from pagering.errors import PageringError
 from pagering.model_device import ModelCard
 from pagering.transport import Transport
@@ -37,7 +39,17 @@ def _model(name: str, rest: str) -> Device:
     return Device(name, card, card.send, card.ended)
 
 
-KINDS: Mapping[str, Callable[[str, str], Device]] = {"model": _model}
+def _sim(name: str, rest: str) -> Device:
+    try:
+        bench = importlib.import_module("pagering_tb.sim_device")
+    except ModuleNotFoundError as error:
+        raise PageringError(f"--device {name} needs {error.name}, which is not installed; get it "
+                            f"{INSTALL}") from error
+    device: Device = bench.open_simulated(name, rest)
+    return device
+
+
+KINDS: Mapping[str, Callable[[str, str], Device]] = {"model": _model, "sim": _sim}
 """By kind, what opens a card: it gets the whole name, and what is behind the colon."""
 
 

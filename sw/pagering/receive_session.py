@@ -81,6 +81,17 @@ class ReceiveSession:
                     handle(burst)
         return got
 
+    def turn(self, handle: Callable[[Burst], object], seconds: float,
+             most: int | None = None) -> bool:
+        """Receive what is there, or rest for as long at most; return whether more may come."""
+        # Asked before the last look: what came until then is still to be found.
+        over = self.device.ended()
+        if self.poll(handle, most):
+            return True
+        if not over:
+            self.rest(max(0.0, seconds))
+        return not over
+
     def rest(self, seconds: float) -> None:
         """Sleep until there is a completion in any queue, or the time is over."""
         transport = self.device.transport

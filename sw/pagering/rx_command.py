@@ -72,11 +72,9 @@ def receive(device: Device, *, queues: int | None = None, count: int | None = No
         end = float("inf") if seconds is None else time.monotonic() + seconds
         with contextlib.suppress(KeyboardInterrupt):
             while time.monotonic() < end and taken.frames != count:
-                got = session.poll(taken.take, None if count is None else count - taken.frames)
-                if not got and device.ended():
+                left = None if count is None else count - taken.frames
+                if not session.turn(taken.take, min(_REST_S, end - time.monotonic()), left):
                     break
-                if not got:
-                    session.rest(min(_REST_S, max(0.0, end - time.monotonic())))
         dropped = sum(session.card.drops().values())
     lines = [f"{taken.frames} frames, {taken.bytes} bytes received",
              f"{dropped} frames dropped by the card"]

@@ -61,6 +61,17 @@ def _require(good: bool, sentence: str) -> None:
         raise CardError(sentence)
 
 
+def _await(card: Card, done: Callable[[], bool], what: str) -> None:
+    """Wait for something in host memory, a register read before each look.
+
+    What was written to registers has arrived by then, and a simulated card's time has passed.
+    """
+    def look() -> bool:
+        card.registers.card.STATUS.word()
+        return done()
+    wait_until(look, what, "check the IOMMU and bus mastering", _WAIT_S)
+
+
 def _identity(card: Card, _: Device) -> str:
     caps = card.capabilities
     version = card.registers.card.VERSION.read()
@@ -96,8 +107,7 @@ def _pool_memory(card: Card, _: Device) -> str:
             raise
         raise _Skipped("this card writes no counts") from error
     pages = pool.registered
-    wait_until(lambda: pool.free_cached == pages, "the card has written its count of free pages",
-               "check the IOMMU and bus mastering", _WAIT_S)
+    _await(card, lambda: pool.free_cached == pages, "the card has written its count of free pages")
     return f"{pages} pages registered, counts arrived in host memory"
 
 
@@ -109,8 +119,8 @@ def _returns(card: Card, _: Device) -> str:
     before = card.faults()["return_page"]
     for _turn in range(3):  # round the ring
         queue.give_back([_NO_PAGE] * (_RING - 5))
-        wait_until(lambda: queue.returns.waiting == 0, "the card has fetched the returned tokens",
-                   "check the IOMMU and bus mastering", _WAIT_S)
+        _await(card, lambda: queue.returns.waiting == 0,
+               "the card has fetched the returned tokens")
     refused = card.faults()["return_page"] - before
     _require(refused == 3 * (_RING - 5), f"the card fetched {3 * (_RING - 5)} false tokens and "
                                          f"refused {refused}")
@@ -190,8 +200,8 @@ def _frames(card: Card, device: Device) -> str:
         count += 1
     _require(not any(card.faults().values()), f"faults meanwhile: {card.faults()}")
     queue.close()
-    _require(pool.free == pool.registered, f"{pool.registered - pool.free} of {pool.registered} "
-                                           f"pages did not come back")
+    wait_until(lambda: pool.free == pool.registered, f"all {pool.registered} pages have come back",
+               "look for a page that is returned in part", _WAIT_S)
     return f"{count} frames, every byte right, all pages back"
 
 

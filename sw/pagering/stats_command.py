@@ -34,11 +34,8 @@ def count(device: Device, *, queues: int | None = None, seconds: float = 1.0,
     console = console or Console()
     with ReceiveSession(device, queues) as session:
         end = time.monotonic() + seconds
-        while (now := time.monotonic()) < end:
-            if not session.poll(lambda _: None):
-                if device.ended():
-                    break
-                session.rest(end - now)
+        while (now := time.monotonic()) < end and session.turn(lambda _: None, end - now):
+            pass
         found = take(session.card)
     if form == "table":
         console.print(table(found))

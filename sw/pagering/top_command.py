@@ -38,8 +38,9 @@ def watch(device: Device, *, queues: int | None = None, seconds: float | None = 
         before, then = take(session.card), begun
         while then < end:
             while (now := time.monotonic()) < min(end, then + interval):
-                if not session.poll(lambda _: None):
-                    session.rest(min(end, then + interval) - now)
+                rest = min(end, then + interval) - now
+                if not session.turn(lambda _: None, rest):
+                    time.sleep(rest)  # there is still something to look at
             after = take(session.card)
             live.update(screen(device.name, before, after, now - then), refresh=True)
             before, then = after, now

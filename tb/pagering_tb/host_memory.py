@@ -69,13 +69,18 @@ class HostMemory:
         Bytes of address space. Only what is written to takes real memory.
     base : int
         Card address of the first byte; above 4 GiB, so that the upper half of every address counts.
+    shared : int
+        Descriptor of a file of that size that another process has mapped too.
     """
 
-    def __init__(self, size: int = 1 << 30, base: int = 0x12_4000_0000) -> None:
+    def __init__(self, size: int = 1 << 30, base: int = 0x12_4000_0000,
+                 shared: int | None = None) -> None:
         if base % mmap.PAGESIZE or size % mmap.PAGESIZE:
             raise ValueError("base and size of host memory must be multiples of the page size")
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
-        self._buffer = mmap.mmap(-1, size, flags=flags)
+        self._buffer = (mmap.mmap(-1, size, flags=flags) if shared is None
+                        else mmap.mmap(shared, size))
+        self._private = shared is None
         self._bytes = memoryview(self._buffer)
         self.base = base
         self.size = size
@@ -140,7 +145,7 @@ class HostMemory:
         start, end = block.address - self.base, block.end - self.base
         first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
         last = end // mmap.PAGESIZE * mmap.PAGESIZE
-        if first < last and hasattr(mmap, "MADV_DONTNEED"):
+        if self._private and first < last and hasattr(mmap, "MADV_DONTNEED"):
             self._buffer.madvise(mmap.MADV_DONTNEED, first, last - first)
             self._bytes[start:first] = bytes(first - start)
             self._bytes[last:end] = bytes(end - last)
