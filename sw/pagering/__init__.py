@@ -10,6 +10,13 @@ Open a card, give it memory, receive in place::
             for frame in burst:
                 print(len(frame), frame.view[:14].hex())
 
+The same as arrays, without an object for each frame, if numpy is there, or in an event loop::
+
+        with queue.recv_arrays(timeout=1.0) as burst:
+            print(burst.length.sum(), burst.rows(14)[:, 12:])
+        with await queue.recv_async() as burst:
+            ...
+
 Importing this package needs nothing but the standard library.
 """
 
@@ -24,6 +31,7 @@ from pagering.flow_rules import FlowRule
 from pagering.frame import Frame
 from pagering.header_split import HeaderSplit
 from pagering.mapped_providers import FileProvider, HugePageProvider, SharedProvider
+from pagering.mapped_window import MappedWindow
 from pagering.mapping_provider import MappingProvider
 from pagering.page_pool import PagePool
 from pagering.page_pool_area import PageArea
@@ -33,7 +41,7 @@ from pagering.queue_stats import QueueStats
 from pagering.registers import RegisterMap
 from pagering.rx_queue import RxQueue
 from pagering.shared_reader import SharedReader
-from pagering.transport import DmaMemory, Transport
+from pagering.transport import DmaMemory, EventfdTransport, Transport
 
 __version__ = "0.1.0"
 
@@ -50,6 +58,7 @@ __all__ = [
     "DmaMemory",
     "DropCause",
     "Event",
+    "EventfdTransport",
     "Fault",
     "FileProvider",
     "FlowRule",
@@ -59,6 +68,7 @@ __all__ = [
     "HugePageProvider",
     "MappingProvider",
     "PageArea",
+    "MappedWindow",
     "PagePool",
     "PagePoolParams",
     "PageringError",
