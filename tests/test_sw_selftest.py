@@ -31,6 +31,7 @@ def test_a_good_card(options: dict[str, Any]) -> None:
     fake.check_guards()
     assert not fake.stray_writes
     assert fake.mapped_bytes == 0
+    assert fake.closed
 
 
 def test_a_wire_that_nobody_reaches() -> None:

@@ -250,17 +250,23 @@ class _Kept:
 
 
 def check(device: Device) -> Iterator[Outcome]:
-    """Make all checks, one after the other."""
-    for name, make in CHECKS.items():
-        try:
-            with Card(_Kept(device.transport)) as card:
-                text = make(card, device)
-        except _Skipped as reason:
-            yield Outcome(name, Verdict.SKIPPED, str(reason))
-        except PageringError as error:
-            yield Outcome(name, Verdict.FAILED, str(error))
-        else:
-            yield Outcome(name, Verdict.OK, text)
+    """Make all checks, one after the other; then close the device."""
+    try:
+        for name, make in CHECKS.items():
+            yield _outcome(name, make, device)
+    finally:
+        device.transport.close()
+
+
+def _outcome(name: str, make: Callable[[Card, Device], str], device: Device) -> Outcome:
+    try:
+        with Card(_Kept(device.transport)) as card:
+            text = make(card, device)
+    except _Skipped as reason:
+        return Outcome(name, Verdict.SKIPPED, str(reason))
+    except PageringError as error:
+        return Outcome(name, Verdict.FAILED, str(error))
+    return Outcome(name, Verdict.OK, text)
 
 
 def report(outcomes: Sequence[Outcome], console: Console | None = None) -> int:

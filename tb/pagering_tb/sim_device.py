@@ -14,7 +14,6 @@ import contextlib
 import dataclasses
 import json
 import mmap
-import shutil
 import socket
 import tempfile
 import threading
@@ -77,7 +76,8 @@ class SimulatedCard:
     def __init__(self, config: CardConfig, frames: Iterator[bytes]) -> None:
         self._frames = frames
         self._over = self._receives = self._closed = False
-        self._scratch = Path(tempfile.mkdtemp(prefix="pagering-device-"))
+        self._folder = tempfile.TemporaryDirectory(prefix="pagering-device-")
+        self._scratch = Path(self._folder.name)
         self._ended: list[Result | BaseException] = []
         memory = self._scratch / "memory"
         with open(memory, "w+b") as file:
@@ -189,7 +189,7 @@ class SimulatedCard:
         self._closed = True
         self._connection.close()
         self._thread.join(10)
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._folder.cleanup()
         with contextlib.suppress(BufferError):  # a view that is still held keeps it
             self._memory.close()
         if problems:
