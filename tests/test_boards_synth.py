@@ -30,15 +30,20 @@ def gate(**connections: int) -> dict[str, Any]:
     return {"type": "LUT4", "connections": {port: [net] for port, net in connections.items()}}
 
 
+GATES = {"one": gate(A=3, Z=5), "two": gate(A=4, Z=6), "three": gate(A=3, Z=7),
+         "four": gate(A=4, Z=8)}
+
+
 def netlist() -> dict[str, Any]:
-    """Two gates: two inputs and a clock to two outputs."""
+    """Four gates: two inputs and a clock to four outputs."""
     def port(direction: str, *bits: int) -> dict[str, Any]:
         return {"direction": direction, "bits": list(bits)}
 
     return {"creator": "a test", "modules": {"dut": {
-        "ports": {"clk": port("input", 2), "a": port("input", 3, 4), "y": port("output", 5, 6)},
-        "cells": {"one": gate(A=3, Z=5), "two": gate(A=4, Z=6), "engine": {"type": "$scopeinfo"}},
-        "netnames": {"a": {"bits": [3, 4]}, "clk": {"bits": [2]}, "y": {"bits": [5, 6, "x"]}},
+        "ports": {"clk": port("input", 2), "a": port("input", 3, 4),
+                  "y": port("output", 5, 6, 7, 8)},
+        "cells": {**GATES, "engine": {"type": "$scopeinfo"}},
+        "netnames": {"a": {"bits": [3, 4]}, "clk": {"bits": [2]}, "y": {"bits": [5, 6, 7, 8, "x"]}},
     }}}
 
 
@@ -57,18 +62,20 @@ def test_every_input_comes_from_the_chain_and_every_output_goes_into_it() -> Non
     cells = module["cells"]
     driven_by = drivers(cells)
     assert {driven_by[net] for net in (3, 4)} == {"in.a.0", "in.a.1"}
-    assert [cells[f"out.y.{bit}"]["connections"]["DI"] for bit in (0, 1)] == [[5], [6]]
+    assert [cells[f"out.y.{bit}"]["connections"]["DI"] for bit in range(4)] == [[5], [6], [7], [8]]
     assert {name: port["direction"] for name, port in module["ports"].items()} == {
         "clk": "input", "si": "input", "so": "output"}
-    # From the one output back to the one input, through all of them.
-    passed = []
+    # From the one output back to the one input, through all of them; others join on the way.
+    passed, joined = [], []
     net = module["ports"]["so"]["bits"][0]
     while net != module["ports"]["si"]["bits"][0]:
         passed.append(driven_by[net])
         inputs = cells[driven_by[net]]["connections"]
-        [net] = inputs["B"] if "B" in inputs else inputs["DI"]
-    assert passed == ["fold.y.1", "fold.y.1.gate", "fold.y.0", "fold.y.0.gate", "in.a.1",
-                      "in.a.0"]
+        [net] = inputs["A"] if "A" in inputs else inputs["DI"]
+        joined += [driven_by[inputs[port][0]] for port in "BCD"
+                   if port in inputs and inputs[port] != ["0"]]
+    assert passed == ["fold.3", "fold.3.gate", "fold.0", "fold.0.gate", "in.a.1", "in.a.0"]
+    assert sorted(joined) == [f"out.y.{bit}" for bit in range(4)]
     assert all(cell["connections"]["CLK"] == [2] for cell in cells.values()
                if cell["type"] == "TRELLIS_FF")
 
@@ -76,7 +83,7 @@ def test_every_input_comes_from_the_chain_and_every_output_goes_into_it() -> Non
 def test_chain_leaves_the_design_as_it_is() -> None:
     cells = enclose(netlist(), "dut", lambda name: f"[]{name}")["modules"]["dut"]["cells"]
     ours = {name: cell for name, cell in cells.items() if name.startswith("[]")}
-    assert ours == {"[]one": gate(A=3, Z=5), "[]two": gate(A=4, Z=6)}
+    assert ours == {f"[]{name}": cell for name, cell in GATES.items()}
 
 
 def test_design_without_a_clock_gets_a_net_of_its_own_for_the_chain() -> None:
@@ -84,7 +91,7 @@ def test_design_without_a_clock_gets_a_net_of_its_own_for_the_chain() -> None:
     del bare["modules"]["dut"]["ports"]["clk"]
     module = enclose(bare, "dut", str)["modules"]["dut"]
     [clock] = module["ports"]["clk"]["bits"]
-    assert clock not in {2, 3, 4, 5, 6, *drivers(module["cells"])}
+    assert clock not in {2, 3, 4, 5, 6, 7, 8, *drivers(module["cells"])}
 
 
 @pytest.mark.parametrize(("cell", "block", "signal"), [

@@ -10,13 +10,15 @@ Works on the netlist that Yosys writes as JSON, after synthesis: the design itse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 __all__ = ["enclose"]
 
-_XOR = "0110011001100110"
-"""A lookup table's rows for A ^ B."""
+_XOR = "0110100110010110"
+"""A lookup table's rows for A ^ B ^ C ^ D."""
+_FOLDED = 3
+"""Outputs that are folded by one lookup table."""
 
 _ALWAYS = "1 "
 """A string; without the blank it would be a number in this format."""
@@ -42,11 +44,12 @@ class _Chain:
                 "CLK": self.clock, "DI": data, "LSR": "0"}, {"Q": output})
         return output
 
-    def xor(self, name: str, a: int, b: int) -> int:
-        """Add a gate; return its output."""
+    def xor(self, name: str, nets: Sequence[int]) -> int:
+        """Add a gate of up to four inputs; return its output."""
         output = self.net()
-        self._add(name, "LUT4", {"INIT": _XOR}, {"A": a, "B": b, "C": "0", "D": "0"},
-                  {"Z": output})
+        inputs: dict[str, int | str] = dict.fromkeys("ABCD", "0")
+        inputs.update(zip("ABCD", nets, strict=False))
+        self._add(name, "LUT4", {"INIT": _XOR}, inputs, {"Z": output})
         return output
 
     def _add(self, name: str, kind: str, parameters: dict[str, str],
@@ -88,13 +91,13 @@ def enclose(netlist: dict[str, Any], top: str, rename: Callable[[str], str],
         if module["ports"][name]["direction"] == "input":
             for index, bit in enumerate(bits):
                 data = chain.flip_flop(f"in.{name}.{index}", data, bit)
+    captured = [chain.flip_flop(f"out.{name}.{index}", bit) for name, bits in ports.items()
+                if module["ports"][name]["direction"] == "output"
+                for index, bit in enumerate(bits)]
     fold = data
-    for name, bits in ports.items():
-        if module["ports"][name]["direction"] == "output":
-            for index, bit in enumerate(bits):
-                captured = chain.flip_flop(f"out.{name}.{index}", bit)
-                mixed = chain.xor(f"fold.{name}.{index}.gate", captured, fold)
-                fold = chain.flip_flop(f"fold.{name}.{index}", mixed)
+    for index in range(0, len(captured), _FOLDED):
+        mixed = chain.xor(f"fold.{index}.gate", (fold, *captured[index:index + _FOLDED]))
+        fold = chain.flip_flop(f"fold.{index}", mixed)
     return {"creator": netlist["creator"], "modules": {top: {
         "attributes": {"top": "1"}, "cells": cells,
         "ports": {"clk": {"direction": "input", "bits": [clock_net]},
