@@ -34,12 +34,19 @@ read_rtlil {TOP}.il
 delete t:$check t:$print
 rename -hide {TOP}.engine/w:*
 memory_nordff
-synth_ecp5 -top {TOP}
+synth_ecp5 -top {TOP} -run begin:coarse
+flatten
+opt_expr -fine
+opt_clean
+opt_expr -fine
+opt_clean
+synth_ecp5 -top {TOP} -run coarse:
 write_json {TOP}.json
 """
 """
 Yosys looks at ``no_rw_check`` of a memory only when it makes a register behind the memory part of
 it, so such registers are first taken apart from Amaranth's memories, which come with them.
+Bits that are constant, of masks for one, are found before memories are: then none is kept of them.
 """
 _OPTIONS = ("--um5g-45k", "--speed", "8", "--package", "CABGA381", "--freq", str(_TARGET_MHZ),
             "--timing-allow-fail", "--lpf-allow-unconstrained", "--detailed-timing-report")
