@@ -6,10 +6,11 @@ import gc
 import random
 
 import pytest
+from amaranth.hdl import Module, Signal
 
 from hdl_streams import plain, rules, simulate, sink, source
 from pagering_hdl.page_table import Open
-from pagering_hdl.streams import StreamBuffer, StreamQueue, StreamRelay
+from pagering_hdl.streams import TAPS, StreamBuffer, StreamQueue, StreamRelay, following
 
 STAGES = {
     "buffer": (lambda shape: StreamBuffer(shape), 1),
@@ -101,10 +102,25 @@ def test_a_full_queue_holds_its_depth():
 
 
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
-def test_init_wrong_depth():
-    with pytest.raises(ValueError, match=r"^queue depth must be at least 2, not 1$"):
-        StreamQueue(8, depth=1)
+@pytest.mark.parametrize("depth", [1, 16385])
+def test_init_wrong_depth(depth):
+    with pytest.raises(ValueError, match=rf"^queue depth must be 2 to 16384, not {depth}$"):
+        StreamQueue(8, depth=depth)
     gc.collect()
+
+
+@pytest.mark.parametrize("bits", [1, *TAPS])
+def test_a_queue_goes_through_all_rows_of_its_memory(bits):
+    m, row, seen = Module(), Signal(bits), set()
+    m.d.sync += row.eq(following(row))
+
+    async def bench(ctx):
+        for _ in range(1 << bits):
+            seen.add(ctx.get(row))
+            await ctx.tick()
+        assert ctx.get(row) == 0
+    simulate(m, bench)
+    assert len(seen) == 1 << bits
 
 
 def test_the_rule_checker_sees_a_broken_stream():

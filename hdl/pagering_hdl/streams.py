@@ -1,11 +1,32 @@
 """The stream vocabulary: what stands between two stages."""
 
-from amaranth.hdl import Assert, Module, Mux, Signal, Value
-from amaranth.lib import fifo, stream, wiring
+from functools import reduce
+from operator import xor
+
+from amaranth.hdl import Assert, Cat, Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["StreamBuffer", "StreamQueue", "StreamRelay"]
+__all__ = ["StreamBuffer", "StreamQueue", "StreamRelay", "following"]
+
+TAPS = {2: (1,), 3: (2,), 4: (3,), 5: (3,), 6: (5,), 7: (6,), 8: (6, 5, 4), 9: (5,), 10: (7,),
+        11: (9,), 12: (6, 4, 1), 13: (4, 3, 1), 14: (5, 3, 1)}
+"""By its length, which bits of a shift register, counted from one and besides the last, are fed
+back to make it go through all values but zero."""
+
+
+def following(place):
+    """Return the row of a queue's memory that is used after ``place``: all, in a fixed order.
+
+    To count would take a carry chain; a shift register takes a gate. So that it passes zero as
+    well, what it feeds back is inverted before and after that.
+    """
+    bits = len(place)
+    if bits == 1:
+        return ~place
+    fed = reduce(xor, (place[tap - 1] for tap in TAPS[bits]), place[-1] ^ ~place[:-1].any())
+    return Cat(fed, place[:-1])
 
 
 class StreamBuffer(wiring.Component):
@@ -72,7 +93,7 @@ class StreamQueue(wiring.Component):
     shape : :ref:`shape-like <lang-shapelike>`
         Shape of the payload.
     depth : :class:`int`
-        Payloads it holds, at least 2.
+        Payloads it holds: 2 to 16384.
     block : :class:`bool`
         Whether to read the storage synchronously (block RAM, latency 2) or not (distributed RAM,
         latency 1).
@@ -86,8 +107,8 @@ class StreamQueue(wiring.Component):
     """
 
     def __init__(self, shape, *, depth, block=False):
-        if depth < 2:
-            raise ValueError(f"queue depth must be at least 2, not {depth}")
+        if not 2 <= depth <= 1 << max(TAPS):
+            raise ValueError(f"queue depth must be 2 to {1 << max(TAPS)}, not {depth}")
         self.depth = depth
         self.block = block
         super().__init__({
@@ -98,44 +119,52 @@ class StreamQueue(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        if self.block:
-            self._block_storage(m)
-            return m
         width = Value.cast(self.i.payload).shape().width
-        m.submodules.storage = storage = fifo.SyncFIFO(width=width, depth=self.depth)
+        # Of a block RAM's payloads one is at its output. A row is never read while it is written;
+        # unless told, synthesis spends a lookup table on each bit to say what would happen then.
+        rows = self.depth - self.block
+        m.submodules.storage = storage = Memory(
+            shape=width, depth=1 << max(1, (rows - 1).bit_length()), init=[],
+            attrs={"ram_style": "block", "no_rw_check": 1} if self.block else {})
+        into = storage.write_port()
+        out = storage.read_port(domain="sync" if self.block else "comb")
+        stored, enters, leaves = Signal(range(rows + 1)), Signal(), Signal()
         m.d.comb += [
-            storage.w_data.eq(self.i.payload),
-            storage.w_en.eq(self.i.valid),
-            self.i.ready.eq(storage.w_rdy),
-            Value.cast(self.o.payload).eq(storage.r_data),
-            self.o.valid.eq(storage.r_rdy),
-            storage.r_en.eq(self.o.ready),
-            self.level.eq(storage.level),
+            self.i.ready.eq(stored != rows), enters.eq(self.i.valid & self.i.ready),
+            into.en.eq(enters), into.data.eq(Value.cast(self.i.payload)),
+            Value.cast(self.o.payload).eq(out.data),
         ]
+        with m.If(enters ^ leaves):
+            m.d.sync += stored.eq(stored + Mux(enters, 1, -1))
+        for port, moves in ((into, enters), (out, leaves)):
+            with m.If(moves):
+                m.d.sync += port.addr.eq(following(port.addr))
+        if self.block:
+            self._fetch(m, stored, leaves)
+            m.d.comb += out.en.eq(leaves)
+            m.d.sync += Assert(~(enters & leaves & (into.addr == out.addr)))
+        else:
+            m.d.comb += [self.o.valid.eq(stored != 0), leaves.eq(self.o.valid & self.o.ready),
+                         self.level.eq(stored)]
+        if platform == "formal":
+            self._confirm(m, stored, into.addr, out.addr)
         return m
 
-    def _block_storage(self, m):
-        """All but one payload in a memory, and that one at its output."""
-        width = Value.cast(self.i.payload).shape().width
-        rows = self.depth - 1
-        # A row is never read while it is written; unless told, synthesis spends a lookup table on
-        # each bit to say what would happen then.
-        m.submodules.storage = storage = Memory(shape=width, depth=rows, init=[],
-                                                attrs={"ram_style": "block", "no_rw_check": 1})
-        into, out = storage.write_port(), storage.read_port()
-        stored = Signal(range(rows + 1))
-        m.d.comb += [
-            self.i.ready.eq(stored != rows),
-            into.en.eq(self.i.valid & self.i.ready), into.data.eq(Value.cast(self.i.payload)),
-            out.en.eq((stored != 0) & (~self.o.valid | self.o.ready)),
-            Value.cast(self.o.payload).eq(out.data), self.level.eq(stored + self.o.valid),
-        ]
-        m.d.sync += stored.eq(stored + into.en - out.en)
-        for port in (into, out):
-            with m.If(port.en):
-                m.d.sync += port.addr.eq(Mux(port.addr == rows - 1, 0, port.addr + 1))
-        with m.If(out.en):
+    def _confirm(self, m, stored, last, first):
+        """Say how rows and level are related: whoever proves anything of a queue has to know."""
+        sound, row = Signal(self.depth + 1), first
+        for count in range(self.depth - self.block + 1):
+            after = Signal.like(first)
+            m.d.comb += [sound[count].eq((stored == count) & (last == row)),
+                         after.eq(following(row))]
+            row = after
+        m.d.comb += Assert(sound.any())
+
+    def _fetch(self, m, stored, leaves):
+        """Let what is stored leave for the output of a block RAM, when that is free."""
+        m.d.comb += [leaves.eq((stored != 0) & (~self.o.valid | self.o.ready)),
+                     self.level.eq(stored + self.o.valid)]
+        with m.If(leaves):
             m.d.sync += self.o.valid.eq(1)
         with m.Elif(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
-        m.d.sync += Assert(~(into.en & out.en & (into.addr == out.addr)))

@@ -40,7 +40,7 @@ dffunmap
 opt_clean
 """
 _ONLY_GOAL = "select -set others t:$assert c:*goal.* %d\ndelete @others\nselect *\n"
-_NOT_OWN = "delete t:$assert a:src=*pagering_hdl* %i\n"
+_NOT_OWN = "delete t:$assert a:src=*pagering_hdl* %i a:src=*pagering_hdl/streams.py* %d\n"
 _SOLVE = ("opt_clean\n"
           "dump -o asserts.il t:$assert\n"
           "sat {} -prove-asserts -set-assumes -maxsteps {} -show-all -dump_vcd trace.vcd top\n")
@@ -86,7 +86,7 @@ def ask(text: str, *, steps: int, from_reset: bool = False, goal: bool = False, 
     goal : :class:`bool`
         Ask only about the assertion in the submodule ``goal``.
     own : :class:`bool`
-        Ask about the part's own assertions, too.
+        Ask about the part's own assertions, too. (Those of its queues always count.)
     memories : :class:`bool`
         Look into memories; else what is read of them may be anything.
     unseen : sequence of :class:`str`

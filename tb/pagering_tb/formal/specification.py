@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from amaranth.back import rtlil
-from amaranth.hdl import Array, Assert, Assume, ClockDomain, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Assert, Assume, ClockDomain, Module, Signal, Value
 from amaranth.lib.memory import Memory
 
 from pagering_hdl.config import CardConfig
-from pagering_hdl.streams import StreamQueue
+from pagering_hdl.streams import StreamQueue, following
 
 from .mutant import Mutant
 
@@ -131,35 +131,21 @@ def contents(m: Any, queue: StreamQueue) -> list[tuple[Any, Any]]:
     To be asked before what has the queue is converted.
     """
     storage, shape = opened(queue).submodules.storage, queue.o.payload.shape()
-    if not queue.block:
-        memory = opened(storage).submodules.storage
-        return _places(m, memory, memory.read_ports[0].addr, queue.level, shape)
-    first, last = storage.read_ports[0].addr, storage.write_ports[0].addr
-    stored, depth = queue.level - queue.o.valid, storage.depth
-    m.d.comb += [
-        Assert(first < depth), Assert(stored >= 0), Assert(stored <= depth),
-        Assert(last == _wrapped(first + stored, depth)),
-    ]
-    return [(queue.o.valid, queue.o.payload), *_places(m, storage, first, stored, shape)]
-
-
-def _places(m: Any, memory: Memory, first: Any, taken: Any, shape: Any) -> list[tuple[Any, Any]]:
-    """Return for each place of a memory that is a ring, from the first, if it is taken, by what."""
-    stored = Array(rows(m, memory))
-    found = []
-    for place in range(memory.depth):
-        payload = Signal(shape)
-        m.d.comb += Value.cast(payload).eq(stored[_wrapped(first + place, memory.depth)])
-        found.append((place < taken, payload))
+    row, stored = storage.read_ports[0].addr, queue.level - queue.block * queue.o.valid
+    found = [(queue.o.valid, queue.o.payload)] if queue.block else []
+    now = Array(rows(m, storage))
+    for place in range(queue.depth - queue.block):
+        payload, after = Signal(shape), Signal.like(row)
+        m.d.comb += [Value.cast(payload).eq(now[row]), after.eq(following(row))]
+        found.append((place < stored, payload))
+        row = after
     return found
 
 
-def _wrapped(row: Any, depth: int) -> Any:
-    return Mux(row >= depth, row - depth, row)
-
-
-def rows(m: Any, memory: Memory) -> list[Any]:
-    """Return what is in a memory now, row by row."""
+def rows(m: Any, memory: Memory | list[Any]) -> list[Any]:
+    """Return what is in a memory, or in registers in its stead, now, row by row."""
+    if isinstance(memory, list):
+        return memory
     seen = []
     for row in range(memory.depth):
         port = memory.read_port(domain="comb")

@@ -53,10 +53,11 @@ class QueueKeepsOrder(Specification):
     promise = "a queue loses nothing, keeps the order, tells its level; its offers stand"
     steps = 3
     mutants = (
-        Mutant(StreamQueue, "elaborate", "storage.w_en.eq(self.i.valid)", "storage.w_en.eq(1)"),
-        Mutant(StreamQueue, "elaborate", "eq(storage.r_data)", "eq(self.i.payload)"),
-        Mutant(StreamQueue, "elaborate", "storage.r_en.eq(self.o.ready)",
-               "storage.r_en.eq(self.o.ready | self.i.valid)"),
+        Mutant(StreamQueue, "elaborate", "enters.eq(self.i.valid & self.i.ready)",
+               "enters.eq(self.i.valid)"),
+        Mutant(StreamQueue, "elaborate", "eq(out.data)", "eq(self.i.payload)"),
+        Mutant(StreamQueue, "elaborate", "leaves.eq(self.o.valid & self.o.ready)",
+               "leaves.eq(self.o.valid & (self.o.ready | self.i.valid))"),
     )
     DEPTH = 4
 

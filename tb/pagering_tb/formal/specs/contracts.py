@@ -41,7 +41,8 @@ __all__ = [
 
 _BUFFER = Mutant(StreamBuffer, "elaborate", "~self.o.valid | self.o.ready", "1")
 _RELAY = Mutant(StreamRelay, "elaborate", "self.i.ready.eq(~self.o.valid)", "self.i.ready.eq(1)")
-_QUEUE = Mutant(StreamQueue, "elaborate", "r_en.eq(self.o.ready)", "r_en.eq(1)")
+_QUEUE = Mutant(StreamQueue, "elaborate", "leaves.eq(self.o.valid & self.o.ready)",
+                "leaves.eq(self.o.valid)")
 
 
 class PacketReaderOffers(Offers):

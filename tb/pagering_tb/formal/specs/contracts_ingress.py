@@ -28,7 +28,7 @@ _BUFFER = Mutant(StreamBuffer, "elaborate", "~self.o.valid | self.o.ready", "1")
 
 _ARRIVALS = Mutant(ArrivalQueue, "elaborate", "~arrivals.valid | arrivals.ready", "1")
 
-_BLOCK = Mutant(StreamQueue, "_block_storage", "(~self.o.valid | self.o.ready)", "1")
+_BLOCK = Mutant(StreamQueue, "_fetch", "(~self.o.valid | self.o.ready)", "1")
 
 
 class BeatCounterOffers(Offers):

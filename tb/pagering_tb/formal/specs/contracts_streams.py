@@ -37,7 +37,8 @@ class StreamQueueOffers(Offers):
     """Of distributed RAM."""
 
     part = "streams"
-    mutants = (Mutant(StreamQueue, "elaborate", "r_en.eq(self.o.ready)", "r_en.eq(1)"),)
+    mutants = (Mutant(StreamQueue, "elaborate", "leaves.eq(self.o.valid & self.o.ready)",
+                      "leaves.eq(self.o.valid)"),)
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +50,7 @@ class BlockQueueOffers(Offers):
 
     part = "streams"
     memories = False
-    mutants = (Mutant(StreamQueue, "_block_storage", "(~self.o.valid | self.o.ready)", "1"),)
+    mutants = (Mutant(StreamQueue, "_fetch", "(~self.o.valid | self.o.ready)", "1"),)
 
     def __init__(self) -> None:
         super().__init__()
