@@ -57,29 +57,40 @@ def test_a_table_that_is_not_cleared_keeps_its_rows_and_loses_no_write():
 
 
 def test_writes_while_it_clears_are_lost():
-    dut = StateTable(8, depth=4)
+    dut = StateTable(8, depth=5)
 
     async def bench(ctx):
         await write(ctx, dut, 0, 1)
-        await ctx.tick().repeat(4)
-        assert await rows(ctx, dut) == [0] * 4
+        await ctx.tick().repeat(5)
+        assert await rows(ctx, dut) == [0] * 5
     simulate(dut, bench)
 
 
-def test_every_port_reads_the_value_before_the_write():
-    dut = StateTable(8, depth=8, reads=3, index=3)
+def test_a_single_row_loses_no_write():
+    dut = StateTable(8, depth=1, init=9)
+
+    async def bench(ctx):
+        assert await rows(ctx, dut) == [9]
+        await write(ctx, dut, 0, 1)
+        assert await rows(ctx, dut) == [1]
+    simulate(dut, bench)
+
+
+@pytest.mark.parametrize(("depth", "reads"), [(8, 3), (1, 2), (3, 1)])
+def test_every_port_reads_the_value_before_the_write(depth, reads):
+    dut = StateTable(8, depth=depth, reads=reads, index=3)
     rng = random.Random(1)
-    model = [0] * 8
+    model = [0] * depth
 
     async def bench(ctx):
         await ctx.tick().repeat(8)
         for _ in range(200):
-            addr, value = rng.randrange(8), rng.randrange(256)
+            addr, value = rng.randrange(depth), rng.randrange(256)
             ctx.set(dut.write.addr, addr)
             ctx.set(dut.write.data, value)
             ctx.set(dut.write.en, 1)
             for port in dut.read:
-                asked = rng.choice((addr, rng.randrange(8)))
+                asked = rng.choice((addr, rng.randrange(depth)))
                 ctx.set(port.addr, asked)
                 assert ctx.get(port.data) == model[asked]
             await ctx.tick()

@@ -142,10 +142,8 @@ def contents(m: Any, queue: StreamQueue) -> list[tuple[Any, Any]]:
     return found
 
 
-def rows(m: Any, memory: Memory | list[Any]) -> list[Any]:
-    """Return what is in a memory, or in registers in its stead, now, row by row."""
-    if isinstance(memory, list):
-        return memory
+def rows(m: Any, memory: Memory) -> list[Any]:
+    """Return what is in a memory now, row by row."""
     seen = []
     for row in range(memory.depth):
         port = memory.read_port(domain="comb")
