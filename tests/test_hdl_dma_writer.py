@@ -55,7 +55,7 @@ def bus_beats(dut, into, ready):
 @pytest.mark.parametrize("bits", [64, 128, 256, 512])
 def test_random_bursts(bits):
     rng = random.Random(bits)
-    card = config(bus_bits=bits)
+    card = config(bus_bits=bits, burst_bytes=4 * bits)
     dut = DmaWriter(card)
     bursts, contents, frames, lines, mirrors, expected = random_bursts(rng, card, 60)
     got = []

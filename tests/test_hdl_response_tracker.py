@@ -11,7 +11,7 @@ from pagering_hdl.axi import Response
 from pagering_hdl.layouts import Kind
 from pagering_hdl.response_tracker import ResponseTracker
 
-CARD = config(in_flight=16)
+CARD = config(in_flight=16, chunk_bytes=64)
 BAD = (Response.SLVERR, Response.DECERR)
 
 

@@ -84,6 +84,7 @@ class BurstMerger(wiring.Component):
 
     def __init__(self, config):
         self.config = config
+        self.beats = config.burst_bytes // config.bus_bytes
         self.burst, self.ticket = Signal(Address), Signal(Ticket)
         super().__init__()
 
@@ -114,7 +115,7 @@ class BurstMerger(wiring.Component):
             m.d.sync += self._begin(burst, ticket, part)
             with m.If(joins):
                 m.d.sync += [burst.address.eq(burst.address),
-                             burst.last.eq(burst.last + 1 + part.last),
+                             burst.last.eq((burst.last + 1 + part.last) & self.beats - 1),
                              ticket.ends.eq(ticket.ends + part.end)]
         with m.Elif(leaves):
             m.d.sync += opened.eq(0)

@@ -93,7 +93,8 @@ class BurstSplitter(wiring.Component):
         m.d.comb += [
             part.kind.eq(job.kind), part.index.eq(job.index), part.line.eq(line),
             part.mirror.eq(job.mirror & line),
-            part.address.eq(Cat(low, job.address[16:])), part.last.eq(size >> config.bus_log2),
+            part.address.eq(Cat(low, job.address[16:])),
+            part.last.eq((size & within) >> config.bus_log2),
             part.tail.eq(size & (config.bus_bytes - 1)), part.end.eq(last),
             # After a boundary a new burst begins, whatever came before it.
             part.joins.eq(job.follows & ~line & (sent == 0) & ((low & within) != 0)),

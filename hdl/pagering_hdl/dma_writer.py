@@ -80,7 +80,8 @@ class DmaWriter(wiring.Component):
 
     def _beats(self, m, bursts, contents, output):
         """Take beats from where the part says; count them in the part and in the burst."""
-        in_burst, in_part, part = Signal(8), Signal(8), contents.p
+        beats, part = range(self.config.burst_bytes // self.config.bus_bytes), contents.p
+        in_burst, in_part = Signal(beats), Signal(beats)
         last, part_last, source_valid, go = Signal(), Signal(), Signal(), Signal()
         strobe = (2 << part.tail) - 1
         m.d.comb += [

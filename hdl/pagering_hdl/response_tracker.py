@@ -47,15 +47,17 @@ class Expected(data.Struct):
         return self.rest[RingIndex.width:]
 
 
-class Answer(data.Struct):
-    """Segments that are written, or not, by one burst."""
+class Answer(data.StructLayout):
+    """Segments that are written, or not, by one burst.
 
-    ends: unsigned(7)
-    """How many."""
-    error: unsigned(1)
-    """The burst failed."""
-    first_error: unsigned(1)
-    """It, or a burst before it of the first of these segments, failed."""
+    Members: ``ends``, how many; ``error``, the burst failed; ``first_error``, it, or a burst before
+    it of the first of these segments, failed.
+    """
+
+    def __init__(self, config):
+        # Each segment begins in a chunk of its own.
+        super().__init__({"ends": range(max(1, config.burst_bytes // config.chunk_bytes) + 1),
+                          "error": 1, "first_error": 1})
 
 
 class ResponseTracker(wiring.Component):
@@ -81,8 +83,9 @@ class ResponseTracker(wiring.Component):
     """
 
     def __init__(self, config):
+        self.config = config
         self.depth = config.in_flight
-        self.given = Signal(7)
+        self.given = Signal(Answer(config)["ends"].shape)
         super().__init__({
             "tickets": In(stream.Signature(Ticket)),
             "pending": In(stream.Signature(Written)),
@@ -103,7 +106,8 @@ class ResponseTracker(wiring.Component):
         m.submodules.pending_queue = pending = StreamQueue(Written, depth=self.depth - 1,
                                                            block=True)
         m.submodules.head = head = StreamBuffer(Written)
-        m.submodules.answered = answered = StreamQueue(Answer, depth=self.depth)
+        m.submodules.answered = answered = StreamQueue(Answer(self.config),
+                                                         depth=self.depth)
         self._keep(m, tickets.i)
         wiring.connect(m, tickets.o, expected.i)
         wiring.connect(m, wiring.flipped(self.pending), pending.i)
@@ -129,7 +133,8 @@ class ResponseTracker(wiring.Component):
                 m.d.sync += [
                     # What is known of a segment that goes on.
                     failed.eq(ticket.goes_on & (error | (failed & (ticket.ends == 0)))),
-                    Assert(~answered.i.valid | answered.i.ready)]
+                    Assert(~answered.i.valid | answered.i.ready),
+                    Assert(answered.i.p.ends == ticket.ends)]
         self._hand_out(m, head, answered.o)
         m.d.comb += [
             self.visible.kind.eq(ticket.kind), self.visible.index.eq(ticket.index),
