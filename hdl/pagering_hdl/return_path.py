@@ -8,7 +8,7 @@ from .return_arbiter import ReturnArbiter
 from .return_checker import ReturnChecker
 from .return_reader import ReturnReader
 from .return_rings import ReturnRings
-from .streams import StreamQueue
+from .streams import StreamQueue, StreamRelay
 
 __all__ = ["ReturnPath"]
 
@@ -26,7 +26,8 @@ class ReturnPath(Assembly):
 
     def __init__(self, config):
         self.config = config
-        self.pushed = StreamQueue(Return, depth=16)
+        # On a narrow bus frames do not need more returns than one in two cycles.
+        self.pushed = StreamRelay(Return) if config.short_cuts else StreamQueue(Return, depth=16)
         self.arbiter = ReturnArbiter()
         self.checker = ReturnChecker(config)
         if config.pull_returns:
