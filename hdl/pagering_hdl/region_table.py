@@ -79,7 +79,8 @@ class RegionTable(wiring.Component):
         owner, slot = (pools.read_port(domain="comb") for _ in range(2))
         base_in, pool_in = bases.write_port(), pools.write_port()
         # For the host, as much as it is shown, in block RAM.
-        m.submodules.rows = rows = Memory(shape=RegionRow, depth=config.regions, init=[])
+        m.submodules.rows = rows = Memory(shape=RegionRow, depth=config.regions, init=[],
+                                          attrs={"ram_style": "block"})
         row, row_in = rows.read_port(), rows.write_port()
         page = self.address.addr
         m.d.comb += [
@@ -97,8 +98,13 @@ class RegionTable(wiring.Component):
             m.d.comb += [port.en.eq(self.write_en), port.addr.eq(self.write_slot)]
         with m.If(self.address.en):
             m.d.sync += [place.eq(page), Assert(~self.write_en | (base.addr != base_in.addr))]
-        with m.If(self.set_valid):
-            m.d.sync += self.valid.bit_select(self.write_slot, 1).eq(1)
-        with m.If(self.clear_valid):
-            m.d.sync += self.valid.bit_select(self.write_slot, 1).eq(0)
+        self._mark(m)
         return m
+
+    def _mark(self, m):
+        """Change a bit: its row and column of eight are found first, which are few signals."""
+        changed = (self.set_valid | self.clear_valid) << self.write_slot[3:]
+        column = 1 << self.write_slot[:3]
+        for slot in range(self.config.regions):
+            with m.If(changed[slot // 8] & column[slot % 8]):
+                m.d.sync += self.valid[slot].eq(self.set_valid)
