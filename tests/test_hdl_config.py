@@ -53,6 +53,7 @@ def test_init_wrong(changes, sentence):
     {"pull_returns": False, "pool_watch": False}, {"pull_returns": False},
     {"steering": False}, {"parser": False, "steering": False, "header_split": False},
     {"statistics": False},
+    {"timestamps": False},
 ])
 def test_takes_the_extremes(changes):
     for name, value in changes.items():

@@ -28,7 +28,7 @@ CONSTANTS = {
     "CAP_LIMITS": abi.CARD["CAP_LIMITS"].pack(frame_bytes=1000, burst_bytes=256),
     "CAP_FEATURES": abi.CARD["CAP_FEATURES"].pack(header_split=1, pull_returns=1,
                                                      pool_watch=1, parser=1, steering=1,
-                                                     statistics=1),
+                                                     statistics=1, timestamps=1),
     "STATUS of CARD": abi.CARD["STATUS"].pack(idle=1),
 }
 
@@ -215,6 +215,20 @@ def test_a_card_without_statistics_says_so():
         assert features["statistics"] == 0
         assert await card.read(abi.USER, "RX_PACKETS") == 0
     run(body, statistics=False)
+
+
+@pytest.mark.parametrize("parser", [True, False])
+def test_a_card_without_timestamps_has_no_clock_and_extends_only_what_a_parser_finds(parser):
+    async def body(card):
+        features = abi.CARD["CAP_FEATURES"].unpack(await card.read(abi.CARD, "CAP_FEATURES"))
+        assert features["timestamps"] == 0
+        await card.write(abi.CARD, "CLOCK_COMMAND", abi.ClockCommand.CAPTURE)
+        assert await card.refused() == 1
+        assert await card.read(abi.CARD, "CLOCK_LOW") == 0
+        await card.write(abi.QUEUE, "FORMAT", 1, 1)
+        assert await card.refused() == 2 - parser
+        assert await card.read(abi.QUEUE, "FORMAT", 1) == parser
+    run(body, timestamps=False, parser=parser, steering=False, header_split=False)
 
 
 def test_a_card_without_steering_refuses_to_hash():

@@ -23,7 +23,7 @@ CARDS: dict[str, dict[str, Any]] = {
                   "chunk_bytes": 1024, "pages": 256, "region_pages": 2},
     "smallest": {"queues": 1, "pools": 1, "pages": 256, "in_flight": 16, "parser": False,
                  "steering": False, "header_split": False, "pull_returns": False,
-                 "pool_watch": False, "statistics": False},
+                 "pool_watch": False, "statistics": False, "timestamps": False},
 }
 RUNS = {
     "frames": ("64-bit", "packed", "512-bit", "64-queues", "smallest"),

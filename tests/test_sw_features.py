@@ -1,4 +1,6 @@
-"""Cards that lack parser, steering or statistics: what the driver says, and what still works."""
+"""Cards that lack parser, steering, statistics or timestamps: what the driver says of it, and what
+still works.
+"""
 
 from __future__ import annotations
 
@@ -94,3 +96,31 @@ def test_a_card_without_statistics_counts_what_it_must_and_says_what_it_does_not
             with pytest.raises(CardError, match=f"^this card does not count {what}; generate one "
                                                 f"with statistics$"):
                 use()
+
+
+def test_a_card_without_timestamps_says_so():
+    fake = FakeCard(timestamps=False)
+    with Card(fake) as card:
+        assert card.faults()["register_value"] == 0
+        with pytest.raises(CardError, match="^this card has no clock; generate one with "
+                                            "timestamps$"):
+            card.clock.now()
+        card.registers.card.CLOCK_COMMAND.write(command=abi.ClockCommand.SET)
+        assert card.faults()["register_value"] == 1
+        queue = card.add_queue(card.add_pool(), extended=True)
+        card.steer_to(queue)
+        card.receive = True
+        fake.advance(1000)
+        fake.inject(FRAME)
+        with queue.recv() as (frame,):
+            assert (frame.timestamp, frame.mark) == (0, 0)
+
+
+def test_a_card_that_knows_nothing_of_frames_extends_no_completion():
+    card = Card(FakeCard(parser=False, steering=False, timestamps=False))
+    with pytest.raises(CardError, match="^this card cannot extend completions; generate one with "
+                                        "timestamps or a parser$"):
+        card.add_queue(card.add_pool(), extended=True)
+    card.registers.queue(0).FORMAT.write(extended=1)
+    assert card.faults()["register_value"] == 1
+    assert card.registers.queue(0).FORMAT.get("extended") == 0

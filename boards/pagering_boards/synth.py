@@ -56,7 +56,8 @@ PLAN = (
     Plan("reference", REFERENCE, comb_bar=14_000, mhz_bar=156.25),
     Plan("smallest", CardConfig(queues=1, pools=1, pages=256, in_flight=16, parser=False,
                                 steering=False, header_split=False, pull_returns=False,
-                                pool_watch=False, statistics=False), comb_bar=3_000),
+                                pool_watch=False, statistics=False, timestamps=False),
+         comb_bar=3_000),
 )
 
 

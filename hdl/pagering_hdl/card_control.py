@@ -22,11 +22,13 @@ class CardControl(Assembly):
     def __init__(self, config):
         self.config = config
         self.lifecycle = Lifecycle(config)
-        self.clock = Clock()
+        if config.timestamps:
+            self.clock = Clock()
         self.pauser = Pause(config)
 
     def wire(self, m, engine):
-        wiring.connect(m, engine.registers.card_registers.clock_orders, self.clock.orders)
+        if self.config.timestamps:
+            wiring.connect(m, engine.registers.card_registers.clock_orders, self.clock.orders)
         self._start_and_drain(m, engine)
         self._pause(m, engine)
 

@@ -54,19 +54,20 @@ class CardRegisters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        port, bad_mode, orders = self.port, Signal(), self.clock_orders
-        values = settings(m, port, abi.CARD,
-                          (*SETTINGS.values(), "EVENT_ENABLE", *CLOCK_VALUE), bad_mode)
+        port, bad_mode, timeless = self.port, Signal(), Signal()
+        clock = CLOCK_VALUE if self.config.timestamps else ()
+        values = settings(m, port, abi.CARD, (*SETTINGS.values(), "EVENT_ENABLE", *clock),
+                          bad_mode)
+        if self.config.timestamps:
+            self._order(m, Cat(values[name] for name in clock))
+        else:
+            m.d.comb += [timeless.eq(written(port, abi.CARD, "CLOCK_COMMAND")), port.ready.eq(1)]
         m.d.comb += [
-            orders.valid.eq(written(port, abi.CARD, "CLOCK_COMMAND")),
-            orders.p.command.eq(port.data),
-            orders.p.value.eq(Cat(values[name] for name in CLOCK_VALUE)),
-            port.ready.eq(~orders.valid | orders.ready),
             bad_mode.eq(written(port, abi.CARD, "STEERING")
                         & ((port.data & abi.CARD["STEERING"]["mode"].mask)
                            > (abi.SteeringMode.RSS if self.config.steering
                               else abi.SteeringMode.ROUND_ROBIN))),
-            self.refusal.valid.eq(bad_mode), self.refusal.fault.eq(Fault.REGISTER_VALUE),
+            self.refusal.valid.eq(bad_mode | timeless), self.refusal.fault.eq(Fault.REGISTER_VALUE),
             self.reset.eq(written(port, abi.CARD, "RESET") & port.data[0]),
         ]
         m.d.comb += [getattr(self, name).eq(values[register])
@@ -75,6 +76,15 @@ class CardRegisters(wiring.Component):
         m.d.comb += self.irq.eq((events.as_value() & values["EVENT_ENABLE"]).any())
         self._show(m, events)
         return m
+
+    def _order(self, m, value):
+        """Pass on what the host asks of the clock."""
+        port, orders = self.port, self.clock_orders
+        m.d.comb += [
+            orders.valid.eq(written(port, abi.CARD, "CLOCK_COMMAND")),
+            orders.p.command.eq(port.data), orders.p.value.eq(value),
+            port.ready.eq(~orders.valid | orders.ready),
+        ]
 
     def _note_events(self, m):
         """Keep what has happened until the host clears it."""

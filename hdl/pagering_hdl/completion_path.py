@@ -30,11 +30,14 @@ class CompletionPath(Assembly):
 
         visible -> interrupts -> irq
 
-    What the card knows of a frame waits in ``facts``, from admission to the deliverer.
+    What the card knows of a frame waits in ``facts``, from admission to the deliverer, if it knows
+    anything.
     """
 
     def __init__(self, config):
-        self.facts = StreamQueue(Facts, depth=FACTS_DEPTH, block=True)
+        self.config = config
+        if config.knows_facts:
+            self.facts = StreamQueue(Facts, depth=FACTS_DEPTH, block=True)
         self.deliverer = Deliverer()
         self.lines = CompletionLines(config)
         self.announcer = LineAnnouncer(config)
@@ -45,8 +48,7 @@ class CompletionPath(Assembly):
         tracker = engine.writes.tracker
         deliverer, lines, announcer, reader = (self.deliverer, self.lines, self.announcer,
                                                self.reader)
-        wiring.connect(m, engine.receive.admission.facts, self.facts.i)
-        wiring.connect(m, self.facts.o, deliverer.facts)
+        self._remember(m, engine.receive.admission.facts)
         wiring.connect(m, tracker.written, deliverer.written)
         wiring.connect(m, deliverer.entries, lines.entries)
         wiring.connect(m, lines.requests, announcer.requests)
@@ -60,6 +62,13 @@ class CompletionPath(Assembly):
             lines.empty.eq(engine.receive.fifo.empty), lines.settled.eq(tracker.settled),
         ]
         self._interrupt(m, engine)
+
+    def _remember(self, m, facts):
+        if self.config.knows_facts:
+            wiring.connect(m, facts, self.facts.i)
+            wiring.connect(m, self.facts.o, self.deliverer.facts)
+        else:
+            m.d.comb += [facts.ready.eq(1), self.deliverer.facts.valid.eq(1)]
 
     def _interrupt(self, m, engine):
         interrupts, user = self.interrupts, engine.registers.user_registers

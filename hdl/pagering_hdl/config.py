@@ -60,6 +60,8 @@ class CardConfig:
         Whether counts can be mirrored in host memory, and the oldest page of a pool is known.
     statistics : :class:`bool`
         Whether all counters count, or only those of :data:`abi.ESSENTIAL`.
+    timestamps : :class:`bool`
+        Whether there is a clock, and frames are stamped.
     clock_khz : :class:`int`
         What the clock runs at, for the host to know: 1000 to 2,000,000.
 
@@ -86,6 +88,7 @@ class CardConfig:
     pull_returns: bool = True
     pool_watch: bool = True
     statistics: bool = True
+    timestamps: bool = True
     clock_khz: int = 156_250
 
     def __post_init__(self) -> None:
@@ -133,6 +136,14 @@ class CardConfig:
     def short_cuts(self) -> bool:
         """Whether a frame that comes alone is hurried: on a narrow bus that costs no rate."""
         return self.bus_bits == 64
+
+    @property
+    def knows_facts(self) -> bool:
+        """Whether anything is known of a frame but where it is and how long.
+
+        Else there is nothing that a completion could be extended by.
+        """
+        return self.parser or self.timestamps
 
     @property
     def bus_bytes(self) -> int:

@@ -69,9 +69,11 @@ class QueueRegisters(wiring.Component):
             wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(store, name))
         locked, impossible, barred = Signal(), Signal(), Signal()
         m.d.comb += impossible.eq(self._ring_settings(m, ~barred))
-        if not self.config.header_split:
-            with m.If(written(port, abi.QUEUE, "HEADER_SPLIT") & port.data[0]):
-                m.d.comb += impossible.eq(1)
+        for name, possible in (("HEADER_SPLIT", self.config.header_split),
+                               ("FORMAT", self.config.knows_facts)):
+            if not possible:
+                with m.If(written(port, abi.QUEUE, name) & port.data[0]):
+                    m.d.comb += impossible.eq(1)
         fixed = Cat(written(port, abi.QUEUE, name) for name in (*self.FIXED, *self.RETURN_NAMES))
         m.d.comb += [
             locked.eq(~self.drained.bit_select(port.write_index, 1) & fixed.any()),

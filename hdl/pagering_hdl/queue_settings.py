@@ -1,6 +1,6 @@
 """What the host set for each queue, for all parts that need it; and whether a queue can start."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -31,7 +31,7 @@ class Fitness(data.Struct):
 
 
 class QueueSettingsStore(wiring.Component):
-    """Tables of settings, as each part asks for them.
+    """Tables of settings, as each part asks for them. What a card cannot do, no queue is set to.
 
     Members
     -------
@@ -49,6 +49,8 @@ class QueueSettingsStore(wiring.Component):
 
     def __init__(self, config):
         self.config = config
+        lacks = {"HEADER_SPLIT": not config.header_split, "FORMAT": not config.knows_facts}
+        self.reads = {name: count for name, count in self.READS.items() if not lacks.get(name)}
         super().__init__({
             "port": In(RegisterPort()), "refused": In(1),
             "settings": In(Lookup(Index, QueueSettings)), "base": In(Lookup(Index, RingBase)),
@@ -59,18 +61,18 @@ class QueueSettingsStore(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         port = self.port
-        m.submodules.tables = tables = SettingTables(abi.QUEUE, self.READS,
+        m.submodules.tables = tables = SettingTables(abi.QUEUE, self.reads,
                                                      depth=self.config.queues)
         m.d.comb += [tables.index.eq(port.write_index), tables.data.eq(port.data)]
-        for name in self.READS:
+        for name in self.reads:
             m.d.comb += getattr(tables, f"write_{name}").eq(
                 written(port, abi.QUEUE, name) & ~self.refused)
         asks = {"settings": ("POOL", "RING_SIZE", "QUOTA", "POLICY", "HEADER_SPLIT"),
                 "base": ("RING_LOW", "RING_HIGH"), "shape": ("RING_SIZE", "FORMAT"),
                 "moderation": ("MODERATION",)}
-        found = {}
+        found = {(asker, name): Const(0, 32) for asker, names in asks.items() for name in names}
         for asker, names in asks.items():
-            for name in names:
+            for name in self.reads.keys() & names:
                 lookup = getattr(tables, name)[asker == "shape" and name == "RING_SIZE"]
                 m.d.comb += lookup.addr.eq(getattr(self, asker).addr)
                 found[asker, name] = lookup.data
@@ -113,5 +115,5 @@ class QueueSettingsStore(wiring.Component):
                 "FORMAT": {"extended": port.data[0]},
                 "HEADER_SPLIT": {"split": split.enable, "headers": Mux(
                     split.enable, split.pool < self.config.pools, 1)}}.items():
-            with m.If(written(port, abi.QUEUE, name)):
+            with m.If(written(port, abi.QUEUE, name) & (name in self.reads)):
                 m.d.comb += [write[field].eq(value) for field, value in news.items()]

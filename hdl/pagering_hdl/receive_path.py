@@ -61,8 +61,10 @@ class ReceivePath(Assembly):
             gate.control.eq(card.control), gate.limits.eq(card.limits),
             gate.closed.eq(engine.closed), gate.clearing.eq(engine.clearing),
             gate.room.eq(fifo.room), gate.place.eq(dissector.room),
-            dissector.length.eq(gate.length), dissector.time.eq(engine.control.clock.time),
+            dissector.length.eq(gate.length),
         ]
+        if self.config.timestamps:
+            m.d.comb += dissector.time.eq(engine.control.clock.time)
         m.d.comb += [
             getattr(part, name).eq(getattr(gate, name))
             for part in (fifo, dissector) for name in ("write", "beat", "commit", "rollback")

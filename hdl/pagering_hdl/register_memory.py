@@ -49,7 +49,7 @@ def constants(config) -> dict[str, int]:
         "CAP_FEATURES": card["CAP_FEATURES"].pack(
             header_split=config.header_split, pull_returns=config.pull_returns,
             pool_watch=config.pool_watch, parser=config.parser, steering=config.steering,
-            statistics=config.statistics),
+            statistics=config.statistics, timestamps=config.timestamps),
         "CAP_CLOCK": card["CAP_CLOCK"].pack(khz=config.clock_khz),
     }
 

@@ -40,13 +40,14 @@ class RegisterSide(Assembly):
         pauser, statistics = engine.control.pauser, engine.counters.statistics
         m.d.comb += [
             card.low_water.eq(monitor.low), card.low_water_event.eq(monitor.fell),
-            card.captured.eq(engine.control.clock.captured), card.resetting.eq(engine.closed),
-            card.quiet.eq(engine.idle),
+            card.resetting.eq(engine.closed), card.quiet.eq(engine.idle),
             card.pause_status.eq(pauser.status), card.fifo_peak.eq(pauser.peak),
             card.fault_event.eq(statistics.fault),
             card.error_event.eq(tracker.data_error | tracker.line_error | tracker.mirror_error
                                 | statistics.refusals[5].valid),
         ]
+        if self.config.timestamps:
+            m.d.comb += card.captured.eq(engine.control.clock.captured)
 
     def _show_pools(self, m, engine):
         pool, region, store = self.pool_registers, self.region_registers, engine.store

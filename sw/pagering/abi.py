@@ -578,7 +578,8 @@ CARD = Block("CARD", "Card-wide, privileged.", 0x0000, 0x1000, "", False, (
     Register("CLOCK_VALUE_HIGH", 0x58, Access.RW, "For CLOCK_COMMAND, upper half.",
              Field("value", 32)),
     Register("CLOCK_COMMAND", 0x5C, Access.WO, "Reads or changes the time that frames are stamped "
-             "with, in one step. It stands at 0 after reset.",
+             "with, in one step. It stands at 0 after reset. Only on a card with "
+             "CAP_FEATURES.timestamps (else REGISTER_VALUE).",
              Field("command", 2, "see ClockCommand")),
     _ro("CLOCK_LOW", 0x60, "The time when it was last captured: nanoseconds, lower half."),
     _ro("CLOCK_HIGH", 0x64, "The time when it was last captured, upper half."),
@@ -590,7 +591,8 @@ CARD = Block("CARD", "Card-wide, privileged.", 0x0000, 0x1000, "", False, (
               "found in a frame is 0"),
         Field("steering", 1, "there are receive-side scaling, flow rules and filters"),
         Field("statistics", 1, "all counters count; else only FRAMES_IN, FRAMES_DELIVERED, "
-              "RETURNS, RECYCLED and those of faults and drops do, and the others read 0")),
+              "RETURNS, RECYCLED and those of faults and drops do, and the others read 0"),
+        Field("timestamps", 1, "there is a clock, and frames are stamped; else timestamps are 0")),
     Register("MIRROR_TIMER", 0x9C, Access.RW, "How often counts are written to host memory.",
              Field("cycles", 16, "least card clock cycles from one write to the next; less than 16 "
                    "counts as 16", 256)),
@@ -700,7 +702,8 @@ QUEUE = Block("QUEUE", "A receive queue, privileged.", 0x2000, 0x2000, "queues",
     Register("FORMAT", 0x28, Access.RW, "What the completion ring is made of. Can be set only "
              "while the queue is drained (else REGISTER_VALUE).",
              Field("extended", 1, "0: completions of 16 bytes; 1: of 32, each with its EXTENSION "
-                   "before it")),
+                   "before it; only on a card with CAP_FEATURES.parser or timestamps (else "
+                   "REGISTER_VALUE)")),
     Register("FORCE", 0x2C, Access.WO, "Writing 1 fires the interrupt now if it is armed, else as "
              "soon as it is armed.", Field("force", 1)),
     Register("RETURN_LOW", 0x40, Access.RW, "DMA address of the return ring: tokens that the card "

@@ -33,6 +33,13 @@ class Capabilities:
     """There are receive-side scaling, flow rules and filters."""
     statistics: bool = True
     """All counters count, not only :data:`pagering.abi.ESSENTIAL`."""
+    timestamps: bool = True
+    """There is a clock, and frames are stamped."""
+
+    @property
+    def extended(self) -> bool:
+        """Whether completions can be extended: there is something to tell there."""
+        return self.parser or self.timestamps
 
     @property
     def chunks(self) -> int:
@@ -82,7 +89,7 @@ def read_capabilities(registers: RegisterMap) -> Capabilities:
         region_pages=1 << sizes["region_pages_log2"], bus_bytes=1 << sizes["bus_log2"],
         frame_bytes=limits["frame_bytes"], burst_bytes=limits["burst_bytes"],
         **{name: bool(features[name]) for name in (
-            "header_split", "parser", "steering", "statistics")},
+            "header_split", "parser", "steering", "statistics", "timestamps")},
         clock_khz=registers.card.CAP_CLOCK.get())
     sane = (1 <= caps.queues <= abi.QUEUES_MAX and 1 <= caps.pools <= abi.POOLS_MAX
             and 1 <= caps.regions <= abi.REGION_SLOTS_MAX

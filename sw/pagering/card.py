@@ -61,8 +61,7 @@ class Card(Steered, Pausing, EventSource, CardCounters):
         caps = self.capabilities
         self.registers = RegisterMap(transport, queues=caps.queues, pools=caps.pools,
                                      regions=caps.regions)
-        self.clock = Clock(self.registers, caps.clock_khz)
-        """What frames are stamped with, if their queue has extended completions."""
+        self._clock = Clock(self.registers, caps.clock_khz)
         self._init_steering(timeout)
         self.reset(timeout)
 
@@ -92,7 +91,22 @@ class Card(Steered, Pausing, EventSource, CardCounters):
         wait_until(lambda: not self.registers.card.STATUS.get("resetting"),
                    "the card has reset itself", "power-cycle the card",
                    self.timeout if timeout is None else timeout)
-        self.clock.rate(0)
+        if self.capabilities.timestamps:
+            self.clock.rate(0)
+
+    @property
+    def clock(self) -> Clock:
+        """What frames are stamped with, if their queue has extended completions.
+
+        Raises
+        ------
+        CardError
+            If the card was made without timestamps.
+
+        """
+        if not self.capabilities.timestamps:
+            raise CardError("this card has no clock; generate one with timestamps")
+        return self._clock
 
     # Traffic
 
@@ -226,6 +240,9 @@ class Card(Steered, Pausing, EventSource, CardCounters):
                                 f"first")
         if split and not self.capabilities.header_split:
             raise CardError("this card cannot split frames; generate one with header split")
+        if extended and not self.capabilities.extended:
+            raise CardError("this card cannot extend completions; generate one with timestamps or "
+                            "a parser")
         if index is None:
             index = _first_free(self.capabilities.queues, self._queues, "queue")
         elif self._queue_number(index) in self._queues:

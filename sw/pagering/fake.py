@@ -40,6 +40,8 @@ class FakeCard:
         Keep completions back until :meth:`release_completions`.
     statistics
         Whether it counts all that there is to count.
+    timestamps
+        Whether it has a clock, and stamps frames.
     load_polls, reset_polls
         How many reads of a region's register, or of STATUS, see it still at work.
 
@@ -54,13 +56,14 @@ class FakeCard:
                  page_bytes: int = 4096, chunk_bytes: int | None = None, bus_bytes: int = 8,
                  frame_bytes: int = 16000, burst_bytes: int = 4096, clock_khz: int = 156_250,
                  parser: bool = True, steering: bool = True, statistics: bool = True,
-                 defer_completions: bool = False, load_polls: int = 0,
+                 timestamps: bool = True, defer_completions: bool = False, load_polls: int = 0,
                  reset_polls: int = 0) -> None:
         self.config = Capabilities(
             queues=queues, pools=pools, regions=regions, region_pages=region_pages,
             page_bytes=page_bytes, chunk_bytes=chunk_bytes or page_bytes, bus_bytes=bus_bytes,
             frame_bytes=frame_bytes, burst_bytes=burst_bytes, clock_khz=clock_khz,
-            header_split=parser, parser=parser, steering=steering, statistics=statistics)
+            header_split=parser, parser=parser, steering=steering, statistics=statistics,
+            timestamps=timestamps)
         _check(self.config)
         self.defer_completions = defer_completions
         self.on_wait: Callable[[int], object] | None = None

@@ -70,7 +70,7 @@ class FakeCompletions:
 
     def _extension(self, steered: Steered, facts: Facts, headers: Written | None) -> int:
         """Return what comes before the completion of a frame's first segment."""
-        time = self._state.clock.time
+        time = self._state.clock.time if self._state.config.timestamps else 0
         return abi.EXTENSION.pack(time_low=time & 0xFFFFFFFF, time_high=time >> 32,
                                   tci=facts.tci, mark=steered.mark,
                                   header_token=headers.token if headers else 0)

@@ -106,7 +106,8 @@ class FakeRegisters(FakePoolRegisters):
             case "CAP_FEATURES":
                 return {"header_split": int(config.header_split), "pull_returns": 1,
                         "pool_watch": 1, "parser": int(config.parser),
-                        "steering": int(config.steering), "statistics": int(config.statistics)}
+                        "steering": int(config.steering), "statistics": int(config.statistics),
+                        "timestamps": int(config.timestamps)}
             case "CAP_CLOCK":
                 return {"khz": config.clock_khz}
             case "CLOCK_LOW" | "CLOCK_HIGH":
@@ -146,6 +147,8 @@ class FakeRegisters(FakePoolRegisters):
                     self._resetting = self._reset_polls
                 return True
             case "CLOCK_COMMAND":
+                if not self.config.timestamps:
+                    return False
                 low, high = (self._stored(abi.CARD, f"CLOCK_VALUE_{half}")["value"]
                              for half in ("LOW", "HIGH"))
                 state.clock.order(ClockCommand(fields["command"]), high << 32 | low)
@@ -219,6 +222,8 @@ class FakeRegisters(FakePoolRegisters):
         """Return whether this card can be set like that."""
         if name == "HEADER_SPLIT":
             return self.config.header_split or not fields["enable"]
+        if name == "FORMAT":
+            return self.config.extended or not fields["extended"]
         log2 = fields["log2"] if name == "RETURN_SIZE" else 0
         return not log2 or abi.RETURN_LOG2_MIN <= log2 <= abi.RETURN_LOG2_MAX
 

@@ -94,7 +94,8 @@ class FrameFacts:
     def timestamp(self) -> int | None:
         """When the first beat came in: nanoseconds by :attr:`Card.clock`.
 
-        None unless the queue was added with ``extended=True``; so are the next two.
+        None unless the queue was added with ``extended=True``; so are the next two. 0 on a card
+        without timestamps.
         """
         return self._more[0] if self._more else None
 
