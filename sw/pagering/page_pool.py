@@ -39,8 +39,8 @@ from pagering.page_pool_idle import IdlePages
 from pagering.page_pool_memory import PoolMemory
 from pagering.page_pool_page import PAGE_LOCK, Page, PageRegion, PageState
 from pagering.page_pool_params import BULK_MAX, PagePoolParams
-from pagering.page_pool_refs import check_drop, check_held, drop, refusal
-from pagering.page_pool_regions import PoolRegions
+from pagering.page_pool_refs import check_drop, drop, refusal
+from pagering.page_pool_sharing import PoolSharing
 from pagering.page_pool_stats import PagePoolStats
 from pagering.page_pool_user import POOLS
 from pagering.providers import MemoryProvider
@@ -49,7 +49,7 @@ __all__ = ["Fragment", "Page", "PagePool", "PagePoolParams", "PagePoolStats", "P
            "PageState"]
 
 
-class PagePool(PoolRegions):
+class PagePool(PoolSharing):
     """A pool of pages of one size.
 
     Parameters
@@ -196,52 +196,6 @@ class PagePool(PoolRegions):
         if page is not None:
             self._out.add(page)
         return page
-
-    # References --------------------------------------------------------------------------------
-
-    def ref_page(self, page: Page) -> None:
-        """Take one more pool reference of a page that is handed out or on the card.
-
-        Raises
-        ------
-        PoolError
-            If the page is idle or of another pool.
-        """
-        with PAGE_LOCK:
-            check_held(page, self, self._compat)
-            page.pp_ref_count += 1
-
-    def fragment_page(self, page: Page, nr: int) -> None:
-        """Make the one reference of a page that is handed out ``nr`` references, to be shared out.
-
-        Raises
-        ------
-        PoolError
-            If ``nr`` is less than 1, or the page is shared already or not handed out.
-        """
-        with PAGE_LOCK:
-            check_drop(page, 1, self, self._compat)
-            if nr < 1:
-                raise PoolError(f"references of a page must be at least 1, not {nr}")
-            if page.pp_ref_count != 1 and not self._compat:
-                raise PoolError(
-                    f"page at {page.address:#x} has {page.pp_ref_count} references already")
-            page.pp_ref_count = nr
-
-    def unref(self, page: Page, nr: int = 1) -> int:
-        """Drop ``nr`` pool references at once and return how many are left.
-
-        0 means that the caller had the last ones and must call :meth:`put_unrefed`. The count
-        itself then stays at 1, ready for the page's next life.
-
-        Raises
-        ------
-        PoolError
-            If there are fewer, the last is the card's, or the page is idle or of another pool.
-        """
-        with PAGE_LOCK:
-            check_drop(page, nr, self, self._compat)
-            return drop(page, nr)
 
     # Return ------------------------------------------------------------------------------------
 

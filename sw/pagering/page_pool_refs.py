@@ -13,14 +13,14 @@ from pagering.errors import PoolError
 from pagering.page_pool_page import Page, PageState
 
 if TYPE_CHECKING:
-    from pagering.page_pool import PagePool
+    from pagering.page_pool_lifetime import PoolLifetime
 
 __all__ = ["check_drop", "check_held", "drop", "refusal"]
 
 _log = logging.getLogger(__name__)
 
 
-def refusal(page: Page, pool: PagePool) -> PoolError:
+def refusal(page: Page, pool: PoolLifetime) -> PoolError:
     """Say why ``pool`` cannot take back ``page``, which is not among those it handed out."""
     where = f"page at {page.address:#x}"
     if page.pool is None:
@@ -32,7 +32,7 @@ def refusal(page: Page, pool: PagePool) -> PoolError:
     return PoolError(f"{where} is back in its pool: returned twice")
 
 
-def check_held(page: Page, pool: PagePool, compat: bool) -> None:
+def check_held(page: Page, pool: PoolLifetime, compat: bool) -> None:
     """Refuse a page that nobody outside ``pool`` can hold.
 
     Raises
@@ -44,7 +44,7 @@ def check_held(page: Page, pool: PagePool, compat: bool) -> None:
         raise refusal(page, pool)
 
 
-def check_drop(page: Page, nr: int, pool: PagePool, compat: bool) -> None:
+def check_drop(page: Page, nr: int, pool: PoolLifetime, compat: bool) -> None:
     """Refuse to drop ``nr`` references that the caller cannot have.
 
     Raises

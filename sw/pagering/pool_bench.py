@@ -34,9 +34,9 @@ BULK = 64
 BASE = "collections.deque"
 """What the ratios are to."""
 _PAGES = 512
-_ROUNDS = 200
-_TURNS = 50
-_QUICK_TURNS = 5
+_ROUNDS = 20
+_TURNS = 400
+_QUICK_TURNS = 40
 
 Cycle = Callable[[], None]
 """Takes and puts back ``_ROUNDS * BULK`` pages."""
@@ -153,10 +153,11 @@ def _cycles() -> dict[tuple[str, int], tuple[Cycle, float | None]]:
         ("plain memory pool", 1): (_single(plain.get, plain.put), None),
         ("PagePool", 1): (_single(strict.alloc, strict.recycle_direct), 250),
         ("PagePool, kernel_compat", 1): (_single(compat.alloc, compat.recycle_direct), None),
-        ("PagePool, by its ring", 1): (_single(ring.alloc, ring.put), None),
         (BASE, BULK): (_each(stack.pop, stack.append), None),
         ("queue.SimpleQueue", BULK): (_each(fifo.get, fifo.put), None),
         ("plain memory pool", BULK): (_batch(plain.get_batch, plain.put_batch), None),
+        ("PagePool", BULK): (_each(strict.alloc, strict.recycle_direct), None),
+        ("PagePool, by its ring", BULK): (_each(ring.alloc, ring.put), None),
         ("BulkPages, as bursts", BULK): (_batch(bulk.alloc, bulk.put), 10),
         ("BulkPages, as numbers", BULK): (_mixed(mixed), None),
     }
