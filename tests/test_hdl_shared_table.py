@@ -18,7 +18,13 @@ async def write(ctx, dut, row, value):
 
 
 def test_lookups_and_the_host_see_the_same_rows():
-    dut, rng, rows = SharedTable(16, depth=20), random.Random(1), [0] * 20
+    dut, rng, rows, copy = SharedTable(16, depth=20), random.Random(1), [0] * 20, {}
+
+    async def copies(ctx):
+        async for _, _, sets, row, value in ctx.tick().sample(dut.set, dut.set_row,
+                                                              dut.host.value):
+            if sets:
+                copy[row] = value
 
     async def bench(ctx):
         await ctx.tick().repeat(22)
@@ -35,7 +41,8 @@ def test_lookups_and_the_host_see_the_same_rows():
             ctx.set(dut.look, 0)
             await ctx.tick().repeat(2)
             assert ctx.get(dut.host.shown) == rows[ctx.get(dut.host.row)]
-    simulate(dut, bench)
+    simulate(dut, bench, background=[copies])
+    assert [copy[row] for row in range(20)] == rows
 
 
 def test_the_host_waits_for_lookups_and_they_never_for_it():

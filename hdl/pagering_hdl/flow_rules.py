@@ -1,7 +1,8 @@
 """Flow rules: their words as the host set them, what they match, what they do."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from pagering import abi
@@ -50,6 +51,9 @@ class RuleAccess(wiring.Signature):
 class FlowRules(wiring.Component):
     """Looks flows up; takes rules on and off meanwhile, each one whole.
 
+    What each rule does is kept once more, apart from the words of all rules: so that it is looked
+    up at once, and who reads those words has them for himself.
+
     Members
     -------
     ahead : :py:`In(StepMark)`, step : :py:`In(flow_step(lanes))`
@@ -77,6 +81,7 @@ class FlowRules(wiring.Component):
             match.enabled.eq(enabled),
             writer.stored.eq(words.data), writer.begin.eq(host.enable & ~host.enabled),
             writer.begin_rule.eq(host.rule), writer.free.eq(match.free),
+            words.look.eq(writer.look), words.look_row.eq(Cat(writer.word, writer.look_rule)),
             *(getattr(match, name).eq(getattr(writer, name))
               for name in ("write", "write_at", "value", "group", "bits")),
             host.busy.eq(writer.busy), host.enabled.eq(enabled.bit_select(host.rule, 1)),
@@ -87,7 +92,7 @@ class FlowRules(wiring.Component):
             m.d.sync += enabled.bit_select(Mux(writer.done, writer.rule, host.rule), 1).eq(
                 writer.done)
         self._host(m, words)
-        self._act(m, words, match, writer)
+        self._act(m, words, match)
         return m
 
     def _host(self, m, words):
@@ -101,18 +106,16 @@ class FlowRules(wiring.Component):
             outer.free.eq(inner.free & ~recent.any()),
         ]
 
-    def _act(self, m, words, match, writer):
+    def _act(self, m, words, match):
         """Look up what the rule that is met does: it is in the rule's last word."""
-        final = self.step.mark.valid & self.step.mark.last
-        for stage in range(RuleMatch.LATENCY):
-            now = Signal(name=f"final_{stage}")
-            m.d.sync += now.eq(final)
-            final = now
-        met = Signal()
+        m.submodules.actions = actions = Memory(
+            shape=Value.cast(self.verdict.action).shape(), depth=abi.RULES, init=[],
+            attrs={"ram_style": "block", "no_rw_check": 1})
+        into, out = actions.write_port(), actions.read_port()
+        word, met = words.set_row[:4], Signal()
         m.d.comb += [
-            words.look.eq(final | writer.look), writer.granted.eq(~final),
-            words.look_row.eq(Mux(final, Cat(Const(abi.RULE_WORDS - 1, 4), match.hit.rule),
-                                  Cat(writer.word, writer.look_rule))),
+            into.en.eq(words.set & (word == abi.RULE_WORDS - 1)), into.addr.eq(words.set_row[4:]),
+            into.data.eq(words.host.value), out.addr.eq(match.hit.rule),
         ]
         m.d.sync += [met.eq(match.hit.valid), self.verdict.valid.eq(met),
-                     self.verdict.action.eq(words.data)]
+                     self.verdict.action.eq(out.data)]

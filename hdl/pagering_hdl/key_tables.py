@@ -187,8 +187,9 @@ class KeyTables(wiring.Component):
         with m.FSM(name="key_tables") as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("Idle"))
             with m.State("Clear tables"):
-                m.d.comb += [write.groups.eq(~0), write.sum.eq(0),
-                             Cat(write.value, write.place).eq(cleared)]
+                # No sum has been made yet: what is written is zero.
+                m.d.comb += [write.groups.eq(~0), Cat(write.value, write.place).eq(cleared)]
+                m.d.sync += Assert(write.sum == 0)
                 with m.If(~self.look):
                     m.d.sync += cleared.eq(cleared + 1)
                     with m.If(cleared.all()):

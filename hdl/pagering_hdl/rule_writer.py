@@ -16,15 +16,12 @@ from .flow_steps import ORDER, PORTS, REST, FlowRest, steps
 from .layouts import L3
 from .rule_match import GROUP, slice_bits, slices
 
-__all__ = ["GroupReader", "RulePattern", "RuleTail", "RuleWriter"]
+__all__ = ["GroupReader", "RuleLooks", "RulePattern", "RuleTail", "RuleWriter"]
 
 
-class RuleTail(data.Struct):
-    """The last word of :data:`abi.RULE`: what to do, and what to look at."""
+class RuleLooks(data.Struct):
+    """What a rule looks at."""
 
-    mark: 16
-    queue: 6
-    drop: 1
     l3: L3
     match_l3: 1
     match_source: 1
@@ -33,6 +30,15 @@ class RuleTail(data.Struct):
     match_destination_port: 1
     match_protocol: 1
     match_vlan: 1
+
+
+class RuleTail(data.Struct):
+    """The last word of :data:`abi.RULE`: what to do, and what to look at."""
+
+    mark: 16
+    queue: 6
+    drop: 1
+    looks: RuleLooks
 
 
 class RulePattern(wiring.Component):
@@ -44,34 +50,34 @@ class RulePattern(wiring.Component):
         Which word.
     stored : :py:`In(32)`
         That word of the rule.
-    tail : :py:`In(RuleTail)`
+    looks : :py:`In(RuleLooks)`
     bits, mask : :py:`Out(32)`
         What the word must be, in the bits that the mask has.
     """
 
     def __init__(self):
-        super().__init__({"index": In(range(len(ORDER))), "stored": In(32), "tail": In(RuleTail),
-                          "bits": Out(32), "mask": Out(32)})
+        super().__init__({"index": In(range(len(ORDER))), "stored": In(32),
+                          "looks": In(RuleLooks), "bits": Out(32), "mask": Out(32)})
 
     def elaborate(self, platform):
         m = Module()
-        tail, wanted, looked = self.tail, Signal(FlowRest), Signal(FlowRest)
+        looks, wanted, looked = self.looks, Signal(FlowRest), Signal(FlowRest)
         m.d.comb += [
-            wanted.eq(self.stored), wanted.l3.eq(tail.l3), wanted.ports.eq(1), wanted.tagged.eq(1),
-            looked.protocol.eq(tail.match_protocol.replicate(8)),
-            Value.cast(looked.l3).eq(tail.match_l3.replicate(2)),
-            looked.ports.eq(tail.match_source_port | tail.match_destination_port),
-            looked.tagged.eq(tail.match_vlan), looked.vlan.eq(tail.match_vlan.replicate(12)),
+            wanted.eq(self.stored), wanted.l3.eq(looks.l3), wanted.ports.eq(1), wanted.tagged.eq(1),
+            looked.protocol.eq(looks.match_protocol.replicate(8)),
+            Value.cast(looked.l3).eq(looks.match_l3.replicate(2)),
+            looked.ports.eq(looks.match_source_port | looks.match_destination_port),
+            looked.tagged.eq(looks.match_vlan), looked.vlan.eq(looks.match_vlan.replicate(12)),
             self.bits.eq(Mux(self.index == REST, wanted.as_value(), self.stored)),
         ]
         with m.If(self.index == REST):
             m.d.comb += self.mask.eq(looked.as_value())
         with m.Elif(self.index == PORTS):
-            m.d.comb += self.mask.eq(Cat(tail.match_destination_port.replicate(16),
-                                         tail.match_source_port.replicate(16)))
-        with m.Elif((self.index[:2] == 0) | (tail.l3 == L3.IPV6)):
-            m.d.comb += self.mask.eq(Mux(self.index[2], tail.match_destination,
-                                         tail.match_source).replicate(32))
+            m.d.comb += self.mask.eq(Cat(looks.match_destination_port.replicate(16),
+                                         looks.match_source_port.replicate(16)))
+        with m.Elif((self.index[:2] == 0) | (looks.l3 == L3.IPV6)):
+            m.d.comb += self.mask.eq(Mux(self.index[2], looks.match_destination,
+                                         looks.match_source).replicate(32))
         return m
 
 
@@ -89,8 +95,8 @@ class GroupReader(wiring.Component):
         All eight have been read.
     bits : :py:`Out(8 * slices)`
         In each slice, a bit for each rule that has nothing against ``value``.
-    look : :py:`Out(1)`, rule : :py:`Out(range(64))`, granted : :py:`In(1)`, stored : :py:`In(32)`
-        Fetch a word of a rule; a cycle after it was granted it is there.
+    look : :py:`Out(1)`, rule : :py:`Out(range(64))`, stored : :py:`In(32)`
+        Fetch a word of a rule; a cycle later it is there.
     """
 
     def __init__(self, lanes):
@@ -99,7 +105,7 @@ class GroupReader(wiring.Component):
             "begin": In(1), "group": In(range(abi.RULES // GROUP)),
             "index": In(range(abi.RULE_WORDS)), "tails": In(1), "value": In(slice_bits(lanes)),
             "done": Out(1), "bits": Out(GROUP * len(slices(lanes))),
-            "look": Out(1), "rule": Out(range(abi.RULES)), "granted": In(1), "stored": In(32),
+            "look": Out(1), "rule": Out(range(abi.RULES)), "stored": In(32),
         })
 
     def elaborate(self, platform):
@@ -110,10 +116,10 @@ class GroupReader(wiring.Component):
             self.look.eq(asked != GROUP), self.rule.eq(Cat(asked[:3], self.group)),
             self.done.eq(~self.look & ~stage.any()),
         ]
-        m.d.sync += [stage.eq(Cat(self.look & self.granted, stage)), word.eq(self.stored)]
+        m.d.sync += [stage.eq(Cat(self.look, stage)), word.eq(self.stored)]
         with m.If(self.begin):
             m.d.sync += asked.eq(0)
-        with m.Elif(self.look & self.granted):
+        with m.Elif(self.look):
             m.d.sync += asked.eq(asked + 1)
         m.d.sync += Assert(~self.begin | self.done)
         self._compare(m, word, self._pattern(m, stage[1], word), stage[2])
@@ -121,13 +127,14 @@ class GroupReader(wiring.Component):
 
     def _pattern(self, m, arrived, word):
         """Keep what the rules look at, in a ring; return what is wanted of the word."""
+        tail = Signal(RuleTail)
         m.submodules.pattern = pattern = RulePattern()
-        ring = [Signal(RuleTail, name=f"tail_{n}") for n in range(GROUP)]
-        m.d.comb += [pattern.index.eq(self.index), pattern.stored.eq(word),
-                     pattern.tail.eq(ring[0])]
+        ring = [Signal(RuleLooks, name=f"looks_{n}") for n in range(GROUP)]
+        m.d.comb += [tail.eq(word), pattern.index.eq(self.index), pattern.stored.eq(word),
+                     pattern.looks.eq(ring[0])]
         with m.If(arrived):
             m.d.sync += [here.eq(there) for here, there in pairwise(ring)]
-            m.d.sync += ring[-1].eq(Mux(self.tails, word, ring[0].as_value()))
+            m.d.sync += ring[-1].eq(Mux(self.tails, tail.looks.as_value(), ring[0].as_value()))
         return pattern
 
     def _compare(self, m, word, pattern, arrived):
@@ -157,9 +164,8 @@ class RuleWriter(wiring.Component):
     busy : :py:`Out(1)`, rule : :py:`Out(range(64))`
     done : :py:`Out(1)`
         Event: ``rule`` is in its place.
-    look, look_rule : :py:`Out`, word : :py:`Out(range(11))`, granted : :py:`In(1)`,
-    stored : :py:`In(32)`
-        Fetch a word of a rule; a cycle after it was granted it is there.
+    look, look_rule : :py:`Out`, word : :py:`Out(range(11))`, stored : :py:`In(32)`
+        Fetch a word of a rule; a cycle later it is there.
     write, write_at, value, group, bits, free
         To :class:`~pagering_hdl.rule_match.RuleMatch`.
     """
@@ -171,7 +177,7 @@ class RuleWriter(wiring.Component):
             "begin": In(1), "begin_rule": In(range(abi.RULES)), "busy": Out(1),
             "rule": Out(range(abi.RULES)), "done": Out(1),
             "look": Out(1), "look_rule": Out(range(abi.RULES)),
-            "word": Out(range(abi.RULE_WORDS)), "granted": In(1), "stored": In(32),
+            "word": Out(range(abi.RULE_WORDS)), "stored": In(32),
             "write": Out(lanes), "write_at": Out(at), "value": Out(slice_bits(lanes)),
             "group": Out(range(abi.RULES // GROUP)), "bits": Out(GROUP * len(slices(lanes))),
             "free": In(1),
@@ -204,8 +210,8 @@ class RuleWriter(wiring.Component):
         """Turn the place in the order of the wire into a word, a step and a lane."""
         m.d.comb += [
             reader.group.eq(self.group), reader.value.eq(self.value), reader.index.eq(self.word),
-            reader.granted.eq(self.granted), reader.stored.eq(self.stored),
-            self.look.eq(reader.look), self.look_rule.eq(reader.rule), self.bits.eq(reader.bits),
+            reader.stored.eq(self.stored), self.look.eq(reader.look),
+            self.look_rule.eq(reader.rule), self.bits.eq(reader.bits),
             self.group.eq(self.rule[3:]),
         ]
         with m.Switch(self.place):

@@ -42,6 +42,8 @@ class SharedTable(wiring.Component):
         What was looked up in the cycle before.
     host : :py:`In(TableAccess(range(depth), shape))`
         In a free cycle it writes, or else reads; ``shown`` is two cycles late.
+    set : :py:`Out(1)`, set_row : :py:`Out(range(depth))`
+        A row is set to ``host.value``, after reset too: for who keeps some rows once more.
     """
 
     def __init__(self, shape, *, depth):
@@ -49,7 +51,7 @@ class SharedTable(wiring.Component):
         index = range(self.depth)
         super().__init__({
             "look": In(1), "look_row": In(index), "data": Out(shape),
-            "host": In(TableAccess(index, shape)),
+            "host": In(TableAccess(index, shape)), "set": Out(1), "set_row": Out(index),
         })
 
     def elaborate(self, platform):
@@ -66,6 +68,7 @@ class SharedTable(wiring.Component):
             into.en.eq(self.host.write & ~self.look),
             into.data.eq(Value.cast(self.host.value)),
             Value.cast(self.data).eq(out.data),
+            self.set.eq(into.en), self.set_row.eq(at),
         ]
         read = Signal()
         m.d.sync += read.eq(self.host.free & ~into.en)

@@ -105,14 +105,15 @@ class SteerRegisters(wiring.Component):
 
     def _rule_word(self, m, refused):
         rules, tail = self.settings.rules, Signal(RuleTail)
+        looks = tail.looks
         there = (self.place.row < abi.RULES) & (self.place.word < abi.RULE_WORDS)
-        ip = tail.match_l3 & ((tail.l3 == L3.IPV4) | (tail.l3 == L3.IPV6))
+        ip = looks.match_l3 & ((looks.l3 == L3.IPV4) | (looks.l3 == L3.IPV6))
         last, bad = self.place.word == abi.RULE_WORDS - 1, Signal()
         m.d.comb += [
             tail.eq(self.port.data), rules.rule.eq(self.place.row),
             rules.words.row.eq(Cat(self.place.word, rules.rule)),
             bad.eq(~there | rules.locked | last & (
-                ((tail.match_source | tail.match_destination) & ~ip)
+                ((looks.match_source | looks.match_destination) & ~ip)
                 | (~tail.drop & (tail.queue >= self.config.queues)))),
         ]
         self._post(m, "RULE_WORD", len(ROWS), rules.words, bad, refused)
