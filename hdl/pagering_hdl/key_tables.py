@@ -72,22 +72,27 @@ class GroupTables(wiring.Component):
 class WindowSums(wiring.Component):
     """Fills the rows of one place: each value is a smaller one and one more bit, its highest.
 
-    A value's sum is kept until its group is done, beside the tables, to go on from.
+    A value's sum is kept until its group is done, beside the tables, to go on from. What a bit adds
+    is 32 bits of the key, a window that slides down the key by a bit for each bit of the place: at
+    the end it is the place's own word of the key, where the place before begins.
 
     Members
     -------
-    begin : :py:`In(1)`, window : :py:`In(64)`
-        Start: two words of the key, the first one on top.
+    begin : :py:`In(1)`, word : :py:`In(32)`
+        Start: a word of the key, that before the last one.
+    slides : :py:`In(1)`
+        Let the window slide to the word, and fill nothing; with ``begin``.
     place : :py:`In(range(16))`
-        Of the first one; held.
+        Of the word; held.
     done : :py:`Out(1)`
-        Event: all rows are filled.
+        Event: the window has come to the word, all rows are filled.
     write : :py:`Out(TableWrite)`, free : :py:`In(1)`
         Held until ``free``.
     """
 
     begin: In(1)
-    window: In(64)
+    word: In(32)
+    slides: In(1)
     place: In(range(PLACES))
     done: Out(1)
     write: Out(TableWrite)
@@ -101,7 +106,8 @@ class WindowSums(wiring.Component):
         # The highest bit of the value, and the rest: below it, so the value without it.
         top, rest = Signal(GROUP_BITS), Signal(GROUP_BITS)
         group = Signal(len(GROUPS))
-        window, total = Signal(64), Signal(32)
+        word, bit, window, total = Signal(32), Signal(5), Signal(32), Signal(32)
+        slid = [window.eq(Cat(window[1:], word.bit_select(bit, 1))), bit.eq(bit + 1)]
         m.d.comb += [
             smaller.addr.eq(rest), self.write.value.eq(top | rest), self.write.sum.eq(total),
             self.write.place.eq(self.place), into.addr.eq(top | rest), into.data.eq(total),
@@ -109,16 +115,23 @@ class WindowSums(wiring.Component):
         with m.FSM(name="window_sums") as fsm:
             m.d.comb += smaller.en.eq(fsm.ongoing("Read smaller value"))
             with m.State("Idle"):
-                m.d.sync += [window.eq(self.window), top.eq(1), rest.eq(0), group.eq(1)]
-                with m.If(self.begin):
+                m.d.sync += [word.eq(self.word), top.eq(1), rest.eq(0), group.eq(1)]
+                with m.If(self.begin & self.slides):
+                    m.next = "Slide"
+                with m.Elif(self.begin):
                     m.next = "Take next bit"
+            with m.State("Slide"):
+                m.d.sync += slid
+                with m.If(bit.all()):
+                    m.d.comb += self.done.eq(1)
+                    m.next = "Idle"
             with m.State("Take next bit"):
-                m.d.sync += window.eq(window >> 1)
+                m.d.sync += slid
                 m.next = "Read smaller value"
             with m.State("Read smaller value"):
                 m.next = "Add bit"
             with m.State("Add bit"):
-                m.d.sync += total.eq(smaller.data ^ window[:32])
+                m.d.sync += total.eq(smaller.data ^ window)
                 m.next = "Write row"
             with m.State("Write row"):
                 m.d.comb += [self.write.groups.eq(group), into.en.eq(self.free)]
@@ -198,30 +211,28 @@ class KeyTables(wiring.Component):
         return m
 
     def _follow(self, m, place):
-        """When the host has set a word, go through both windows that have it."""
-        key, filler, host = self._key, self._filler, self.host
-        second, upper = Signal(), Signal(32)
-        m.d.comb += filler.window.eq(Cat(key.data, upper))
+        """When the host has set a word, go through both places that it counts for.
+
+        These are its own and the one before; the window comes from the word behind it.
+        """
+        key, filler, host, left = self._key, self._filler, self.host, Signal(range(3))
+        m.d.comb += [filler.word.eq(key.data), filler.slides.eq(left == 2)]
         with m.State("Idle"):
-            m.d.sync += [place.eq(host.row - 1), second.eq(0)]
+            m.d.sync += [place.eq(host.row + 1), left.eq(2)]
             m.d.comb += key.host.write.eq(host.write)
             with m.If(host.write):
-                m.next = "Fetch first word"
-        with m.State("Fetch first word"):
+                m.next = "Fetch word"
+        with m.State("Fetch word"):
             m.d.comb += key.look.eq(1)
-            m.next = "Fetch second word"
-        with m.State("Fetch second word"):
-            m.d.comb += [key.look.eq(1), key.look_row.eq(place + 1)]
-            m.d.sync += upper.eq(key.data)
-            m.next = "Take second word"
-        with m.State("Take second word"):
+            m.next = "Take word"
+        with m.State("Take word"):
             m.d.comb += filler.begin.eq(1)
             m.next = "Fill place"
         with m.State("Fill place"):
             with m.If(filler.done):
-                m.d.sync += [second.eq(1), place.eq(place + 1)]
-                m.next = "Fetch first word"
-            with m.If(filler.done & second):
+                m.d.sync += [left.eq(left - 1), place.eq(place - 1)]
+                m.next = "Fetch word"
+            with m.If(filler.done & (left == 0)):
                 m.next = "Answer"
         with m.State("Answer"):
             m.d.comb += host.free.eq(1)
