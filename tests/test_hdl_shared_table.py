@@ -24,7 +24,7 @@ def test_lookups_and_the_host_see_the_same_rows():
         async for _, _, sets, row, value in ctx.tick().sample(dut.set, dut.set_row,
                                                               dut.host.value):
             if sets:
-                copy[row] = value
+                copy.update({row: value})
 
     async def bench(ctx):
         await ctx.tick().repeat(22)
