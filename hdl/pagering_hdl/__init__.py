@@ -47,8 +47,9 @@ Steering is made of ``flow_steps`` (the flow, word by word), ``frame_filter`` (a
 Beside it: ``register_window``, made of ``axi_lite`` (the bus), ``access_decoder`` with
 ``address_decoder`` (what is asked, and whether it may be), ``register_reader`` and
 ``register_memory`` (what the host has set, for it to read back); the ``*_registers`` of each block
-(``register_port``; ``queue_settings`` and ``setting_tables`` for all who need a setting);
-``interrupts`` with ``moderation``; ``region_loader``,
+(``register_port``; ``mirror_registers`` and ``return_ring_registers`` in those of pools and queues;
+``queue_settings`` and ``setting_tables`` for all who need a setting);
+``interrupts`` with ``queue_walk`` and ``moderation``; ``region_loader``,
 ``lifecycle`` and ``reset_control`` (start, drain, reset), ``pool_monitor``, ``pause``,
 ``clock``, ``count_mirror`` and ``oldest_pages`` (what the host can know of a pool cheaply; from
 ``stays``). The page table is made of ``page_entry`` (what an operation makes of a page) and

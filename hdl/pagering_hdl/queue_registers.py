@@ -12,7 +12,8 @@ from .layouts import Count, Fault, Index, QueueSettings
 from .moderation import Moderation
 from .page_table import Refusal
 from .queue_settings import QueueSettingsStore
-from .register_port import RegisterPort, answer_late, masked, show, written
+from .register_port import RegisterPort, answer_late, overhear, show, written
+from .return_ring_registers import ReturnRingRegisters
 from .ring_words import SettingWrite, WordAddress
 from .state_table import Lookup
 
@@ -25,8 +26,8 @@ class QueueRegisters(wiring.Component):
     Members
     -------
     port : :py:`In(RegisterPort())`
-    settings, base, shape, moderation
-        See :class:`QueueSettingsStore`.
+    settings, base, shape, moderation, ring_setting, ring_word
+        See :class:`QueueSettingsStore` and :class:`ReturnRingRegisters`.
     set, enable, allowed : :py:`Out(1)`, set_index : :py:`Out(Index)`, refused : :py:`In(1)`,
     drained : :py:`In(queues)`
         To and from the switchboard.
@@ -35,15 +36,11 @@ class QueueRegisters(wiring.Component):
     armed, fired : :py:`In(queues)`, view : :py:`In(QueueView)`
         Of the interrupts, which look at one queue after the other.
     granted, recycled : :py:`Out(Lookup(Index, Count))`
-    ring_setting : :py:`Out(SettingWrite())`, ring_word : :py:`Out(Lookup(WordAddress, 32))`
-        The registers of the return ring, which are kept there.
     refusal : :py:`Out(Refusal)`
     """
 
     FIXED = ("POOL", "RING_LOW", "RING_HIGH", "RING_SIZE", "FORMAT", "HEADER_SPLIT")
     """Settings that the card relies on from start to drain."""
-    RETURN_NAMES = ("RETURN_LOW", "RETURN_HIGH", "RETURN_SIZE", "RETURN_CONSUMED")
-    """One word after the other."""
 
     def __init__(self, config):
         self.config = config
@@ -67,19 +64,22 @@ class QueueRegisters(wiring.Component):
         m.submodules.store = store = QueueSettingsStore(self.config)
         for name in ("settings", "base", "shape", "moderation"):
             wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(store, name))
-        locked, impossible, barred = Signal(), Signal(), Signal()
-        m.d.comb += impossible.eq(self._ring_settings(m, ~barred))
+        m.submodules.ring = ring = ReturnRingRegisters(self.config)
+        wiring.connect(m, ring.setting, wiring.flipped(self.ring_setting))
+        wiring.connect(m, ring.word, wiring.flipped(self.ring_word))
+        overhear(m, port, store.port, ring.port)
+        locked, barred, impossible = Signal(), Signal(), Signal()
+        m.d.comb += impossible.eq(ring.impossible)
         for name, possible in (("HEADER_SPLIT", self.config.header_split),
                                ("FORMAT", self.config.knows_facts)):
             if not possible:
                 with m.If(written(port, abi.QUEUE, name) & port.data[0]):
                     m.d.comb += impossible.eq(1)
-        fixed = Cat(written(port, abi.QUEUE, name) for name in (*self.FIXED, *self.RETURN_NAMES))
+        fixed = Cat(written(port, abi.QUEUE, name) for name in (*self.FIXED, *ring.NAMES))
         m.d.comb += [
             locked.eq(~self.drained.bit_select(port.write_index, 1) & fixed.any()),
-            barred.eq(locked | impossible), port.ready.eq(1), store.refused.eq(barred),
-            store.port.write.eq(port.write), store.port.write_index.eq(port.write_index),
-            store.port.write_offset.eq(port.write_offset), store.port.data.eq(port.data),
+            barred.eq(locked | impossible), port.ready.eq(1),
+            store.refused.eq(barred), ring.refused.eq(barred),
             self.set.eq(written(port, abi.QUEUE, "CONTROL")), self.enable.eq(port.data[0]),
             self.force.eq(written(port, abi.QUEUE, "FORCE") & port.data[0]),
             self.set_index.eq(port.write_index), self.allowed.eq(store.startable),
@@ -102,23 +102,5 @@ class QueueRegisters(wiring.Component):
             "STATUS": Cat(bits.bit_select(index, 1)
                           for bits in (self.drained, self.armed, self.fired)),
             "HELD": held, "PRODUCED": self.view.produced,
-            self.RETURN_NAMES: self.ring_word.data,
+            ReturnRingRegisters.NAMES: self.ring_word.data,
         })
-
-    def _ring_settings(self, m, good):
-        """Name the words that the return ring's registers are; return if a size is none."""
-        port, words, setting = self.port, abi.QUEUE["RETURN_LOW"].offset // 4, self.ring_setting
-        names = ("RETURN_LOW", "RETURN_HIGH", "RETURN_SIZE")
-        log2 = Signal(5)
-        m.d.comb += [
-            setting.en.eq(Cat(written(port, abi.QUEUE, name) for name in names).any() & good),
-            setting.queue.eq(port.write_index), setting.word.eq((port.write_offset >> 2) - words),
-            self.ring_word.addr.eq(Cat(((port.read_offset >> 2) - words)[:3], port.read_index)),
-            log2.eq(port.data), setting.data.eq(masked(abi.QUEUE["RETURN_HIGH"], port.data)),
-        ]
-        for name in ("RETURN_LOW", "RETURN_SIZE"):
-            with m.If(written(port, abi.QUEUE, name)):
-                m.d.comb += setting.data.eq(masked(abi.QUEUE[name], port.data))
-        return written(port, abi.QUEUE, "RETURN_SIZE") & log2.any() & ~(
-            (log2 >= abi.RETURN_LOG2_MIN) & (log2 <= abi.RETURN_LOG2_MAX)
-            & self.config.pull_returns)

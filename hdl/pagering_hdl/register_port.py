@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from pagering import abi
 
-__all__ = ["RegisterPort", "answer_late", "masked", "settings", "show", "written"]
+__all__ = ["RegisterPort", "answer_late", "masked", "overhear", "settings", "show", "written"]
 
 
 class RegisterPort(wiring.Signature):
@@ -41,6 +41,13 @@ def answer_late(m: Module, port, cycles: int, now=1) -> None:
     waited = Signal(cycles)
     m.d.sync += waited.eq(Mux(port.answered, 0, Cat(port.read, waited)))
     m.d.comb += port.answered.eq(waited[-1] & now)
+
+
+def overhear(m: Module, port, *others) -> None:
+    """Show other parts of a block what is read and written, which it answers itself."""
+    for other in others:
+        m.d.comb += [getattr(other, name).eq(getattr(port, name)) for name in (
+            "write", "write_index", "write_offset", "data", "read", "read_index", "read_offset")]
 
 
 def masked(register: abi.Register, value):

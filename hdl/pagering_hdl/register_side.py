@@ -4,8 +4,9 @@ from amaranth.lib import wiring
 
 from .assembly import Assembly
 from .card_registers import CardRegisters
-from .pool_registers import PoolRegisters, RegionRegisters
+from .pool_registers import PoolRegisters
 from .queue_registers import QueueRegisters
+from .region_registers import RegionRegisters
 from .steer_registers import SteerRegisters
 from .user_registers import UserRegisters
 

@@ -13,7 +13,8 @@ from pagering_hdl.axi_lite import AxiLiteTarget
 from pagering_hdl.card_registers import CardRegisters
 from pagering_hdl.layouts import Kind
 from pagering_hdl.lifecycle import Lifecycle, Switchboard
-from pagering_hdl.pool_registers import PoolRegisters, RegionRegisters
+from pagering_hdl.pool_registers import PoolRegisters
+from pagering_hdl.region_registers import RegionRegisters
 from pagering_hdl.streams import StreamBuffer
 from pagering_hdl.user_registers import UserRegisters
 from pagering_tb.formal.contract import Offers
