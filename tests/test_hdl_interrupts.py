@@ -11,8 +11,9 @@ import pytest
 
 from hdl_streams import mirror, pulse, simulate
 from pagering import abi
-from pagering_hdl.interrupts import ROUND_MIN, Interrupts
+from pagering_hdl.interrupts import Interrupts
 from pagering_hdl.layouts import Kind
+from pagering_hdl.queue_walk import ROUND_MIN
 
 WRAP = 1 << 17
 LATE = ROUND_MIN + 4

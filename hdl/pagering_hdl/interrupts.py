@@ -8,28 +8,18 @@ No queue has a timer of its own. A walk looks at the queues in turn, one a cycle
 by what the tables hold: an interrupt fires at most a round and four cycles after it is due.
 """
 
-from amaranth.hdl import Assert, Module, Mux, Signal, unsigned
+from amaranth.hdl import Assert, Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from pagering import abi
 
-from .layouts import Index, Kind, RingIndex, Visible
+from .layouts import Index, RingIndex, Visible
 from .moderation import Moderation, ModerationRule, Units
+from .queue_walk import Arm, QueueWalk
 from .state_table import Lookup, StateTable
 
-__all__ = ["Arm", "Interrupts", "QueueView"]
-
-ROUND_MIN = 8
-"""A queue is judged again only when its last verdict has been acted upon."""
-
-
-class Arm(data.Struct):
-    """An event: the host arms a queue's interrupt."""
-
-    valid: unsigned(1)
-    queue: Index
-    index: RingIndex
+__all__ = ["Interrupts", "QueueView"]
 
 
 class QueueView(data.Struct):
@@ -44,8 +34,7 @@ class Interrupts(wiring.Component):
 
     Members
     -------
-    visible : :py:`In(Visible)`
-    arm : :py:`In(Arm)`
+    visible : :py:`In(Visible)`, arm : :py:`In(Arm)`
     restart : :py:`In(1)`, restart_index : :py:`In(Index)`
         Event: the host enables a queue. Its interrupt is disarmed, and its index set back.
     force : :py:`In(1)`, force_index : :py:`In(Index)`
@@ -61,63 +50,37 @@ class Interrupts(wiring.Component):
         self.queues = queues
         super().__init__({
             "visible": In(Visible), "arm": In(Arm), "view": Out(QueueView),
-            "restart": In(1), "restart_index": In(Index),
-            "force": In(1), "force_index": In(Index),
+            "restart": In(1), "restart_index": In(Index), "force": In(1), "force_index": In(Index),
             "moderation": Out(Lookup(Index, Moderation)),
             "armed": Out(queues), "fired": Out(queues),
         })
 
     def elaborate(self, platform):
         m = Module()
-        # A queue has nothing in its ring from its start to its first completion, whatever the table
-        # says of its past.
-        self.fresh = Signal(self.queues, init=-1)
         self.waits, self.forced = Signal(self.queues), Signal(self.queues)
         # The host has armed since the queue was last looked at: a verdict under way is of before.
         self.changed = Signal(self.queues)
         now, cycles = Signal(Units), Signal(range(abi.MODERATION_CYCLES))
+        m.submodules.walk = walk = QueueWalk(self.queues)
+        m.submodules.rule = rule = ModerationRule()
+        m.submodules.since = since = StateTable(Units, depth=self.queues, cleared=False)
+        wiring.connect(m, walk.since, since.read[0])
+        wiring.connect(m, walk.moderation, wiring.flipped(self.moderation))
         m.d.sync += cycles.eq(cycles + 1)
         with m.If(cycles == abi.MODERATION_CYCLES - 1):
             m.d.sync += now.eq(now + 1)
-        m.submodules.rule = rule = ModerationRule()
-        m.submodules.since = since = StateTable(Units, depth=self.queues, cleared=False)
-        m.d.comb += [rule.now.eq(now), since.write.addr.eq(rule.verdict.queue),
-                     since.write.data.eq(now)]
-        self._walk(m, rule.candidate, since)
+        m.d.comb += [
+            walk.visible.eq(self.visible), walk.arm.eq(self.arm), walk.waits.eq(self.waits),
+            walk.restart.eq(self.restart), walk.restart_index.eq(self.restart_index),
+            rule.now.eq(now), rule.candidate.eq(walk.candidate),
+            self.view.eq(Cat(walk.candidate.queue, walk.candidate.produced)),
+            since.write.addr.eq(rule.verdict.queue), since.write.data.eq(now),
+        ]
+        with m.If(walk.looks):
+            m.d.sync += self.changed.bit_select(walk.queue, 1).eq(0)
         self._act(m, rule.verdict, since)
         self._obey(m)
         return m
-
-    def _walk(self, m, candidate, since):
-        """Look at the queues in turn."""
-        m.submodules.produced_table = produced = StateTable(RingIndex, depth=self.queues,
-                                                            cleared=False)
-        m.submodules.targets = targets = StateTable(RingIndex, depth=self.queues, cleared=False)
-        visible, arm, queue = self.visible, self.arm, Signal(Index)
-        moves = visible.valid & (visible.kind == Kind.SEGMENT)
-        seen = Signal(RingIndex, reset_less=True)
-        m.d.comb += [
-            produced.write.en.eq(moves), produced.write.addr.eq(visible.index),
-            produced.write.data.eq(visible.produced), candidate.produced.eq(seen),
-            targets.write.en.eq(arm.valid), targets.write.addr.eq(arm.queue),
-            targets.write.data.eq(arm.index),
-            self.moderation.addr.eq(queue), since.read[0].addr.eq(queue),
-            produced.read[0].addr.eq(queue), targets.read[0].addr.eq(queue),
-            self.view.queue.eq(candidate.queue), self.view.produced.eq(candidate.produced),
-        ]
-        with m.If(moves):
-            m.d.sync += self.fresh.bit_select(visible.index, 1).eq(0)
-        last = max(ROUND_MIN, self.queues) - 1
-        m.d.sync += [
-            queue.eq(Mux(queue == last, 0, queue + 1)),
-            candidate.valid.eq(queue < self.queues), candidate.queue.eq(queue),
-            seen.eq(Mux(self.fresh.bit_select(queue, 1), 0, produced.read[0].data)),
-            candidate.armed.eq(targets.read[0].data), candidate.since.eq(since.read[0].data),
-            candidate.waits.eq(self.waits.bit_select(queue, 1)),
-            candidate.limits.eq(self.moderation.data),
-        ]
-        with m.If(queue < self.queues):
-            m.d.sync += self.changed.bit_select(queue, 1).eq(0)
 
     def _act(self, m, verdict, since):
         """Fire, or note since when completions wait."""
@@ -140,7 +103,6 @@ class Interrupts(wiring.Component):
         with m.If(self.force):
             m.d.sync += self.forced.bit_select(self.force_index, 1).eq(1)
         with m.If(self.restart):
-            m.d.sync += self.fresh.bit_select(self.restart_index, 1).eq(1)
             m.d.sync += [bits.bit_select(self.restart_index, 1).eq(0)
                          for bits in (self.armed, self.fired, self.waits, self.forced)]
         with m.If(arm.valid):

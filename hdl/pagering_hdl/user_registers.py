@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 from pagering import abi
 
 from .counter_registers import CounterRead
-from .interrupts import Arm
 from .layouts import Index, Return, RingIndex
+from .queue_walk import Arm
 from .register_port import RegisterPort, written
 from .return_rings import Doorbell
 from .state_table import Lookup, StateTable
