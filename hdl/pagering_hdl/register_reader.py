@@ -40,7 +40,7 @@ class RegisterReader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         kept = Signal(32, reset_less=True)
-        with m.FSM(name="register_reader"):
+        with m.FSM(name="register_reader") as self.phase:
             with m.State("Read memory"):
                 m.d.comb += self.ask.eq(self.start)
                 with m.If(self.recalled):

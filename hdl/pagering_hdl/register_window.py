@@ -85,7 +85,7 @@ class RegisterWindow(wiring.Component):
 
     def _remember(self, m, request, reaches, done, reader):
         """Keep what is written to some blocks, and let it be read."""
-        m.submodules.memory = memory = RegisterMemory(self.config)
+        m.submodules.register_memory = memory = RegisterMemory(self.config)
         card, pool, queue = (reaches[list(self.blocks).index(name)]
                              for name in ("card", "pool", "queue"))
         m.d.comb += [

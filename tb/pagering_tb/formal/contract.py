@@ -123,6 +123,8 @@ class Offers(Specification):
     not whatever is offered."""
     at_once: tuple[str, ...] = ()
     """Outputs that offer only what is taken in the same cycle."""
+    never: tuple[str, ...] = ()
+    """Outputs that offer nothing at all."""
     ways: ClassVar[Mapping[str, Ways]] = {}
     """Of inputs and outputs that are joined from several streams."""
 
@@ -133,10 +135,11 @@ class Offers(Specification):
                     member.flow is Flow.Out):
                 _steady(m, getattr(self.dut, name), name)
         self.surroundings(m, dut)
-        m.d.comb += [Assert(~port.valid | port.ready) for name, port in self.outputs().items()
-                     if name in self.at_once]
+        outputs = self.outputs()
+        m.d.comb += [Assert(~outputs[name].valid | outputs[name].ready) for name in self.at_once]
+        m.d.comb += [Assert(~outputs.pop(name).valid) for name in self.never]
         return {name: port.valid & port.ready if name in self.at_once else waits
-                for name, port in self.outputs().items()
+                for name, port in outputs.items()
                 for waits in [joined(m, port, Assert, name, self.ways.get(name, _one_way),
                                      may_pause=int(name in self.pausing),
                                      meaning=self.meaning(name, port.payload),

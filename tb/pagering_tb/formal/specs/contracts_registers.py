@@ -15,15 +15,16 @@ from pagering_hdl.layouts import Kind
 from pagering_hdl.lifecycle import Lifecycle, Switchboard
 from pagering_hdl.pool_registers import PoolRegisters
 from pagering_hdl.region_registers import RegionRegisters
+from pagering_hdl.register_window import RegisterWindow
 from pagering_hdl.streams import StreamBuffer
 from pagering_hdl.user_registers import UserRegisters
 from pagering_tb.formal.contract import Offers
 from pagering_tb.formal.mutant import Mutant
-from pagering_tb.formal.specification import small
+from pagering_tb.formal.specification import opened, small
 
 __all__ = ["AccessDecoderOffers", "AxiLiteTargetOffers", "CardRegistersOffers", "LifecycleOffers",
-           "PoolRegistersOffers", "RegionRegistersOffers", "SwitchboardOffers",
-           "UserRegistersOffers"]
+           "PoolRegistersOffers", "RegionRegistersOffers", "RegisterWindowOffers",
+           "SwitchboardOffers", "UserRegistersOffers"]
 
 
 def _reads_first(access: Any) -> tuple[Any, ...]:
@@ -82,6 +83,60 @@ class AccessDecoderOffers(Offers):
     def __init__(self) -> None:
         super().__init__()
         self.dut = AccessDecoder(small())
+
+
+class RegisterWindowOffers(Offers):
+    """Answers, and writes to the blocks. A reset neither begins nor ends: it forgets what waits.
+
+    Writes to the card's own page wait while the memory of settings is cleared. That memory may
+    hold anything, and take any time to answer a read.
+    """
+
+    part = "register_window"
+    unseen = ("register_memory",)
+    pausing = ("card_write",)
+    never = ("stats_write",)
+    tied = ("closed",)
+    mutants = (
+        Mutant(RegisterWindow, "elaborate", "& target.free &", "&"),
+        Mutant(RegisterWindow, "elaborate",
+               "due & ~(reaches & ~Cat(port.ready for port in ports)).any()", "due"),
+        Mutant(RegisterWindow, "elaborate", "reader.start.eq(valid & ~request.write)",
+               "reader.start.eq(valid)"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dut = RegisterWindow(small())
+
+    def surroundings(self, m: Any, dut: Any) -> None:
+        """Tell induction where the one read is that may be, and what is never asked of a block."""
+        parts = dut.submodules
+        target, reader, memory = parts.target, parts.reader, parts.register_memory
+        self.request = parts.decoder.requests
+        opened(reader)
+        stages = opened(parts.decoder).submodules
+        reads = [stage.o.valid & ~stage.o.p.write
+                 for stage in (stages.taken, stages.placed, stages.decoded)]
+        under_way = Signal(2)
+        m.d.comb += [
+            self.dut.closed.eq(self.constant(m, 1, "closed_set")),
+            Assume(~memory.answered | reader.ask),
+            under_way.eq(sum(reads)), Assert(under_way == (target.reading & ~target.bus.rvalid)),
+            Assert(~target.bus.rvalid | target.reading),
+            *(Assert(~stage.o.valid | ((stage.o.p.blocks & (stage.o.p.blocks - 1)) == 0))
+              for stage in (stages.placed, stages.decoded)),
+            Assert(~(self.request.p.write & self.request.p.good & self.request.p.to("stats"))
+                   | ~self.request.valid),
+            Assert(reads[-1] | reader.phase.ongoing("Read memory")),
+        ]
+
+    def sources(self, name: str) -> Sequence[Any]:
+        """A write that waits for the memory is still requested."""
+        request = self.request.p
+        write = SimpleNamespace(
+            valid=self.request.valid & request.write & request.good & request.to("card"),
+            payload=Cat(request.index, request.offset, request.data))
+        return (write,) if name == "card_write" else ()
 
 
 class CardRegistersOffers(Offers):
