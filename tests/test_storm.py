@@ -367,6 +367,20 @@ def test_return_ring_is_read_as_far_as_it_was_rung() -> None:
         ring.written(address, bytes(8))
 
 
+def test_tokens_of_a_read_that_fails_are_lost() -> None:
+    ring, address = returns(5)
+    shown: list[int] = []
+    lost: list[int] = []
+    for token in range(20):
+        ring.put(token, lambda token=token: shown.append(token),
+                 lambda token=token: lost.append(token))
+    ring.ring(20)
+    ring.fails = 1
+    assert [ring.read(address + at, 64) for at in (0, 64)] == [True, False]
+    assert (shown, lost) == ([*range(16)], [*range(16, 20)])
+    assert (ring.fails, ring.shown, ring.read(address + 136, 64)) == (None, 20, None)
+
+
 def test_mirror_of_more_pages_than_there_are_is_found() -> None:
     mirror, block = PoolMirror(), HostMemory(1 << 16).allocate(8)
     mirror.place(block)

@@ -22,7 +22,7 @@ from cocotbext.axi import AxiStreamFrame
 from pagering import abi
 from pagering.abi import DropCause, Fault
 from pagering_hdl.config import CardConfig
-from pagering_hdl.interrupts import ROUND_MIN
+from pagering_hdl.queue_walk import ROUND_MIN
 from pagering_tb.bench import BenchOptions, CardBench
 from pagering_tb.host_memory import DmaBlock
 

@@ -188,9 +188,8 @@ class Bench:
         data = self.memory.read(address, size)
         if data is None:
             self.model.wrong.append(str(self.memory.violations[-1]))
-        else:
-            self.model.guarded(lambda: self.model.read(address, size))
-        return data
+            return None
+        return data if self.model.read(address, size) else None
 
     def _ended(self, frame: WireFrame) -> None:
         self.model.frames.ended += 1

@@ -108,23 +108,32 @@ class TestHost:
                 return abi.TOKEN.pack(**{**named, "last": next_["last"]})
         return abi.TOKEN.pack(**named)
 
-    def give(self, queue: int, token: int) -> None:
-        """Return a token."""
+    def give(self, queue: int, token: int, *, pull: bool | None = None) -> None:
+        """Return a token; leave it in the return ring if ``pull``, or if it is the host's manner.
+
+        A token that the card could not read is the host's again.
+        """
         model = self._model
+        life = model.pages.pages[abi.TOKEN.unpack(token)["page"]].life
 
         def taken() -> None:
             model.returns += 1
             model.pages.returned(model.cycle, token)
-        if not (self.manner.pull and self.leave(queue, token, taken)):
-            self._registers.write(self.window(queue), token, taken)
-        self.stale.append((queue, token, model.pages.pages[abi.TOKEN.unpack(token)["page"]].life))
+            self.stale.append((queue, token, life))
 
-    def leave(self, number: int, token: int, taken: Callable[[], None]) -> bool:
+        def lost() -> None:
+            self.held.append((queue, token))
+        pulled = self.manner.pull if pull is None else pull
+        if not (pulled and self.leave(queue, token, taken, lost)):
+            self._registers.write(self.window(queue), token, taken)
+
+    def leave(self, number: int, token: int, taken: Callable[[], None],
+              lost: Callable[[], None] = lambda: None) -> bool:
         """Leave a token in a queue's return ring; return whether there was room."""
         queue = self._model.queues[number]
         if not queue.enabled.now or not queue.returns.room:
             return False
-        queue.returns.put(token, taken)
+        queue.returns.put(token, taken, lost)
         self._doorbells.add(number)
         return True
 

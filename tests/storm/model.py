@@ -134,15 +134,23 @@ class Model:
                 return True
         return False
 
-    def read(self, address: int, size: int) -> None:
-        """Judge a read by the card: there is nothing but return rings for it."""
+    def read(self, address: int, size: int) -> bool:
+        """Judge a read by the card: there is nothing but return rings for it.
+
+        Return whether it is answered well.
+        """
         for number, queue in enumerate(self.queues):
-            if queue.returns.read(address, size):
-                if queue.drained:
-                    self.wrong.append(f"queue {number}: its return ring was read after the queue "
-                                      f"was drained")
-                return
+            well = queue.returns.read(address, size)
+            if well is None:
+                continue
+            if queue.drained:
+                self.wrong.append(f"queue {number}: its return ring was read after the queue "
+                                  f"was drained")
+            if not well:
+                self.faults.append(frozenset({Fault.RETURN_READ.name}))
+            return well
         self.wrong.append(f"{size} bytes were read at 0x{address:x}, in no return ring")
+        return True
 
     def answered(self, burst: BulkBurst) -> None:
         """Show the host the completions of a burst; or note that its data is there."""

@@ -39,8 +39,11 @@ class ReturnRing:
         """What the mirror has, if the card has written it."""
         self.moved = False
         """Whether the card has something to write to the mirror."""
+        self.fails: int | None = None
+        """After so many more reads, one is answered with an error."""
         self._placed = 0
-        self._tokens: deque[tuple[int, Callable[[], None]]] = deque()
+        self._left: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
+        """What to call when a token is shown, or lost; the oldest first."""
 
     def place(self, block: DmaBlock | None, log2: int, mirrors: bool) -> None:
         """Take other memory; the card has read all that was in the old."""
@@ -62,31 +65,40 @@ class ReturnRing:
         """Whether the mirror, if there is one and it was to be written, is up to date."""
         return not (self.mirrors and self.moved) or self.mirrored == self.produced
 
-    def put(self, token: int, shown: Callable[[], None]) -> None:
-        """Put a token in; ``shown`` is called when the card may have read it."""
+    def put(self, token: int, shown: Callable[[], None],
+            lost: Callable[[], None] = lambda: None) -> None:
+        """Put a token in; ``shown`` is called when the card may have read it, or else ``lost``."""
         if self.block is not None:
             at = _TOKEN_BYTES * (self.produced & (1 << self.log2) - 1)
             self.block.view[at:at + _TOKEN_BYTES] = token.to_bytes(_TOKEN_BYTES, "little")
             self.produced = self.produced + 1 & _INDEX_MASK
-            self._tokens.append((token, shown))
+            self._left.append((shown, lost))
 
     def ring(self, index: int) -> None:
         """Note that the card has taken a doorbell."""
         self.moved = self.moved or index != self.rung
         self.rung = index
 
-    def read(self, address: int, size: int) -> bool:
-        """Note what the card reads; return whether it is of this ring."""
+    def read(self, address: int, size: int) -> bool | None:
+        """Note what the card reads; return if it is answered well, or None if it is not our ring.
+
+        What is lost by a read that fails is known if the tokens that are in the ring came with one
+        doorbell: the card reads each of their lines once.
+        """
         block = self.block
         if block is None or not block.address <= address < block.address + (
                 _TOKEN_BYTES << self.log2):
-            return False
+            return None
+        fails = self.fails == 0
+        if self.fails is not None:
+            self.fails = None if fails else self.fails - 1
         first = (address - block.address) // _TOKEN_BYTES
         while self.shown != self.rung and first <= self.shown & (1 << self.log2) - 1 < (
                 first + size // _TOKEN_BYTES):
             self.shown = self.shown + 1 & _INDEX_MASK
-            self._tokens.popleft()[1]()
-        return True
+            shown, lost = self._left.popleft()
+            (lost if fails else shown)()
+        return not fails
 
     def written(self, address: int, data: bytes) -> bool:
         """Judge what is written to the mirror; return whether it is of this ring."""

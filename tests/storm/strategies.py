@@ -91,7 +91,9 @@ def _operations() -> st.SearchStrategy[Operation]:
         *[st.builds(traffic.Memory)] * 3,
         st.builds(traffic.Gaps, _EIGHTHS),
         st.builds(traffic.BusError, skip=st.integers(0, 60), count=st.integers(1, 2)),
-        st.builds(traffic.Misuse, kind=st.integers(0, 6), index=_SMALL),
+        *[st.builds(traffic.ReadError, queue=_SMALL, count=st.sampled_from((1, 5, 20, 40)),
+                    skip=st.sampled_from((0, 0, 1)))] * 4,
+        *[st.builds(traffic.Misuse, kind=st.integers(0, 6), index=_SMALL)] * 4,
         st.builds(control.Reset),
     )
     # By number: one_of() would take the same strategy twice for one.

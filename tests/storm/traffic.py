@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pagering import abi
 from pagering.abi import Fault
 from pagering.dissect import Dissection, dissect
@@ -81,11 +83,8 @@ class Traffic(Bench):
     async def forge(self, op: p.Forge) -> None:
         # The host keeps what comes meanwhile: a token that is forged must be one that it has.
         was, self.host.paused = self.host.paused, True
-        end = self.ports.cycle + _TOKEN_CYCLES
-        while op.kind and not self.host.held and self.ports.cycle < end and (
-                self.wire.waiting or not self.bus.idle):
-            self.host.fetch()
-            await self.cycles(20)
+        if op.kind:
+            await self._await_tokens(lambda: bool(self.host.held))
         await self.registers.flush()
         if op.kind == 0:
             # What is stale must be so by whichever way the true token went.
@@ -94,6 +93,14 @@ class Traffic(Bench):
             self._forge_one(op.kind, op.pick + number, op.pull)
         self.host.ring()
         self.host.paused = was
+
+    async def _await_tokens(self, enough: Callable[[], bool]) -> None:
+        """Let the host, which gives nothing, take tokens; not for long if none come."""
+        end = self.ports.cycle + _TOKEN_CYCLES
+        while not enough() and self.ports.cycle < end and (
+                self.wire.waiting or not self.bus.idle):
+            self.host.fetch()
+            await self.cycles(20)
 
     def _forge_one(self, kind: int, pick: int, pull: bool) -> None:
         config, host, pages = self.config, self.host, self.model.pages
@@ -146,6 +153,28 @@ class Traffic(Bench):
             ring.consumed = index
             queue.interrupt.arm(index, self.ports.cycle)
         self.write(abi.USER, "ARM", number, index_=index, taken=taken)
+
+    async def read_error(self, op: p.ReadError) -> None:
+        host, queues = self.host, self.model.queues
+        pulling = [number for number, queue in enumerate(queues)
+                   if queue.enabled.now and queue.returns.log2]
+        if not pulling:
+            return
+        number = pulling[op.queue % len(pulling)]
+        was, host.paused = host.paused, True
+        await self._await_tokens(lambda: any(queue == number for queue, _ in host.held))
+        # Whatever else was left has been read: it is known which tokens each read is for.
+        await self.registers.flush()
+        await self.pulled()
+        returns = queues[number].returns
+        returns.fails = op.skip
+        for queue, token in [held for held in host.held if held[0] == number][:op.count]:
+            host.held.remove((queue, token))
+            host.give(queue, token, pull=True)
+        host.ring()
+        await self.registers.flush()
+        await self.pulled()
+        returns.fails, host.paused = None, was
 
     async def misuse(self, op: p.Misuse) -> None:
         model, config = self.model, self.config

@@ -11,7 +11,7 @@ from .operation import Operation
 
 __all__ = [
     "Arm", "BusError", "Events", "Flush", "Forge", "Frames", "Gaps", "Gate", "Host", "Memory",
-    "Misuse", "Run", "Settle",
+    "Misuse", "ReadError", "Run", "Settle",
 ]
 
 
@@ -130,6 +130,19 @@ class BusError(Operation):
 
     skip: int
     count: int = 1
+
+
+@dataclass(frozen=True)
+class ReadError(Operation):
+    """Leave up to ``count`` tokens in a return ring, if there is one, and let a read of it fail.
+
+    The read is the one after ``skip`` others, if there are so many; its tokens are the host's
+    again.
+    """
+
+    queue: int
+    count: int = 1
+    skip: int = 0
 
 
 @dataclass(frozen=True)
