@@ -74,14 +74,17 @@ class BurstSplitter(wiring.Component):
         left, room, size = Signal(Length), Signal(Length), Signal(Length)
         low = Signal(16)
         last, write, go = Signal(), Signal(), Signal()
-        within = config.burst_bytes - 1
+        within, beat, page = config.burst_bytes - 1, config.bus_log2, config.page_log2
+        done = Mux(line, 0, sent)
         m.d.comb += [
             line.eq(self.lines.valid),
             job.eq(Mux(line, self.lines.p, self.segments.p)),
             write.eq(job.kind == Kind.SEGMENT),
-            # A page is naturally aligned and at most 64 KiB: nothing is carried further up.
-            low.eq(job.address[:16] + Mux(line, 0, sent)),
-            left.eq(job.length + ~Mux(line, 0, sent)),
+            # A page is naturally aligned: nothing is carried further up. A segment begins with a
+            # beat, as does each of its parts.
+            low.eq(Cat(job.address[:beat], (job.address[beat:page] + done[beat:])[:page - beat],
+                       job.address[page:16])),
+            left.eq(job.length + ~done),
             room.eq(~low & within),
             last.eq(~write | (left <= room)),
             size.eq(Mux(last, left, room)),
@@ -101,7 +104,7 @@ class BurstSplitter(wiring.Component):
             part.produced.eq(job.produced), part.frames.eq(job.frames),
         ]
         with m.If(go & ~line):
-            m.d.sync += sent.eq(Mux(last, 0, sent + size + 1))
+            m.d.sync += sent.eq(Mux(last, 0, (sent[beat:] + (room >> beat) + 1) << beat))
         with m.If(go & write):
             m.d.sync += [Assert((low & 0xFFF) + size < 4096),
                          Assert((low & (config.bus_bytes - 1)) == 0),

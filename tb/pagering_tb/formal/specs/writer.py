@@ -26,7 +26,8 @@ class BurstsStayInside(Specification):
     mutants = (
         Mutant(BurstSplitter, "elaborate", "room.eq(~low & within)",
                "room.eq(within)"),
-        Mutant(BurstSplitter, "elaborate", "sent + size + 1", "sent + size"),
+        Mutant(BurstSplitter, "elaborate", "(room >> beat) + 1",
+               "(room >> beat)"),
         Mutant(BurstSplitter, "elaborate", "last.eq(~write | (left <= room))",
                "last.eq(~write | (left < room))"),
         Mutant(BurstSplitter, "elaborate", "size.eq(Mux(last, left, room))", "size.eq(room)"),
