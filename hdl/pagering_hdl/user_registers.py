@@ -69,7 +69,10 @@ class UserRegisters(wiring.Component):
         return m
 
     def _show_counters(self, m, port):
-        """Nothing but counters can be read."""
+        """Nothing but counters can be read, and they are zero if there are none."""
+        if not self.config.statistics:
+            m.d.comb += port.answered.eq(1)
+            return
         first = abi.USER[abi.QUEUE_COUNTERS[0].name].offset // 8
         queue = port.read_index + abi.COUNTER_ROWS // abi.QUEUE_COUNTER_ROWS
         m.d.comb += [
