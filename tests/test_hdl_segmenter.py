@@ -41,7 +41,7 @@ def test_random_grants_against_the_twin(card, seed):
     grants, expected = [], []
     for _ in range(80):
         kind = rng.choice((Kind.SEGMENT, Kind.SEGMENT, Kind.SKIP, rng.choice(MARKS)))
-        queue = rng.randrange(64)
+        queue = rng.randrange(card.queues)
         close_headers, close_payload = rng.randrange(2), rng.randrange(2)
         if kind is Kind.CLOSE:
             close_headers |= 1 - close_payload

@@ -171,6 +171,11 @@ class CardConfig:
         return self.page_bytes // self.chunk_bytes
 
     @property
+    def index_mask(self) -> int:
+        """The bits of the index of a queue or a pool that tell those of this card apart."""
+        return (1 << (max(self.queues, self.pools) - 1).bit_length()) - 1
+
+    @property
     def regions(self) -> int:
         """Region slots."""
         return self.pages // self.region_pages

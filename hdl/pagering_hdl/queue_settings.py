@@ -77,14 +77,16 @@ class QueueSettingsStore(wiring.Component):
                 m.d.comb += lookup.addr.eq(getattr(self, asker).addr)
                 found[asker, name] = lookup.data
         split = Signal(struct(abi.QUEUE["HEADER_SPLIT"]))
+        # A queue that runs has pools that there are.
+        pools = (1 << (self.config.pools - 1).bit_length()) - 1
         settings, shape = self.settings.data, self.shape.data
         m.d.comb += [
             split.eq(found["settings", "HEADER_SPLIT"]),
-            settings.pool.eq(found["settings", "POOL"]),
+            settings.pool.eq(found["settings", "POOL"] & pools),
             settings.ring_log2.eq(found["settings", "RING_SIZE"]),
             settings.quota.eq(found["settings", "QUOTA"]),
             settings.hold.eq(found["settings", "POLICY"]),
-            settings.split.eq(split.enable), settings.header_pool.eq(split.pool),
+            settings.split.eq(split.enable), settings.header_pool.eq(split.pool & pools),
             settings.threshold.eq(split.threshold),
             self.base.data.eq(Cat(found["base", "RING_LOW"][12:], found["base", "RING_HIGH"])),
             shape.log2.eq(found["shape", "RING_SIZE"]),

@@ -64,7 +64,8 @@ class Segmenter(wiring.Component):
         more = Signal()
         m.d.comb += [
             more.eq(carries & (page != grant.frame.top >> self.config.page_log2)),
-            segment.index.eq(grant.index),
+            # The queue of a frame that is skipped there may not be.
+            segment.index.eq(grant.index & self.config.index_mask),
             self.segments.valid.eq(self.grants.valid),
         ]
         with m.If(left[0] | left[2] & ~left[1]):
@@ -94,7 +95,7 @@ class Segmenter(wiring.Component):
             last.eq(first + Mux(whole, config.chunks - 1, top >> config.chunk_log2)),
             segment.length.eq(Mux(whole, config.page_bytes, top + 1)),
             segment.pool.eq(share.pool), segment.opens.eq(share.opens),
-            segment.first.eq(first), segment.last.eq(last),
+            segment.first.eq(first & config.chunks - 1), segment.last.eq(last & config.chunks - 1),
             segment.last_of_page.eq(last == config.chunks - 1),
             segment.fills.eq(whole | (((top >> config.bus_log2) & beats) == beats)),
         ]
