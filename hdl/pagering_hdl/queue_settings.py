@@ -72,7 +72,7 @@ class QueueSettingsStore(wiring.Component):
                 "moderation": ("MODERATION",)}
         found = {(asker, name): Const(0, 32) for asker, names in asks.items() for name in names}
         for asker, names in asks.items():
-            for name in self.reads.keys() & names:
+            for name in (name for name in names if name in self.reads):
                 lookup = getattr(tables, name)[asker == "shape" and name == "RING_SIZE"]
                 m.d.comb += lookup.addr.eq(getattr(self, asker).addr)
                 found[asker, name] = lookup.data
