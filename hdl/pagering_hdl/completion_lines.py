@@ -13,6 +13,7 @@ from .completion_store import CompletionStore, StoreAddress, StoreWord
 from .deliverer import Entry
 from .flush_timer import FlushTimer
 from .layouts import Index, Kind, RingIndex
+from .pacing import Pace
 from .state_table import Lookup, StateTable
 
 __all__ = ["CompletionLines", "LineRequest", "LineState", "RingBase", "RingShape"]
@@ -71,8 +72,9 @@ class CompletionLines(wiring.Component):
     """Stores completions and asks for lines to be written.
 
     In two steps: look up the queue; then move its state on, ask, and store, which takes a cycle or,
-    on a narrow card, several. A line is asked for when its last completion begins to be stored:
-    words are read in the order in which they are stored, and later.
+    on a narrow card, two or more: there the state reaches its table a cycle later. A line is asked
+    for when its last completion begins to be stored: words are read in the order in which they are
+    stored, and later.
 
     Members
     -------
@@ -109,6 +111,11 @@ class CompletionLines(wiring.Component):
         self.step, self.after = Signal(Step), Signal(LineState)
         self.waiting, self.quiet = Signal(self.config.queues), Signal()
         self.stores, self.begins, self.ends = Signal(), Signal(), Signal()
+        # Between what becomes of a queue's state and its table.
+        pace = Pace(m, (0,) if self.config.bus_bits <= 128 else ())
+        self.begun = pace.keep(0, self.begins, "begun")
+        self.moved = pace.keep(0, self.after, "moved")
+        self.rests = self.begun if pace.cuts else 0
         # Of what is in the FIFO it may be told late: from there it is far to here.
         empty = Signal()
         m.d.sync += empty.eq(self.empty)
@@ -129,8 +136,8 @@ class CompletionLines(wiring.Component):
             timer.waiting.eq(self.waiting),
             queue.eq(Mux(timer.flushes.valid, timer.flushes.payload, self.entries.p.index)),
             states.read[0].addr.eq(queue), self.shape.addr.eq(queue), self.base.addr.eq(queue),
-            states.write.addr.eq(step.queue), states.write.data.eq(self.after),
-            states.write.en.eq(self.begins),
+            states.write.addr.eq(step.queue), states.write.data.eq(self.moved),
+            states.write.en.eq(self.begun),
             moves.eq(~step.valid | self.ends),
             timer.flushes.ready.eq(moves), self.entries.ready.eq(moves & ~timer.flushes.valid),
         ]
@@ -140,12 +147,12 @@ class CompletionLines(wiring.Component):
                 step.flush.eq(timer.flushes.valid), step.queue.eq(queue),
                 step.entry.eq(self.entries.p), step.ring.eq(self.shape.data),
                 step.base.eq(self.base.data),
-                # The step that is in its first cycle has not reached the table yet.
-                step.state.eq(Mux(self.begins & (queue == step.queue), self.after,
+                # What is being written is not yet to be read.
+                step.state.eq(Mux(self.begun & (queue == step.queue), self.moved,
                                   states.read[0].data)),
             ]
-        with m.Elif(self.begins & ~self.stores):
-            m.d.sync += step.state.eq(self.after)
+        with m.Elif(self.begun & ~self.stores):
+            m.d.sync += step.state.eq(self.moved)
 
     def _ask(self, m):
         """Second step: whether a line or a mark leaves, and what becomes of the queue's state."""
@@ -156,6 +163,7 @@ class CompletionLines(wiring.Component):
         asked = Signal()
         m.d.sync += asked.eq(line.valid & ~line.ready)
         places = (1 << step.ring.log2) - 1 & state.index
+        begins = step.valid & self.store.first & ~self.rests
         m.d.comb += [
             self.stores.eq(step.valid & ~step.flush & (entry.kind == Kind.SEGMENT)),
             self.place.eq(Mux(extended, state.index[0] << 1, state.index[:2])),
@@ -167,12 +175,11 @@ class CompletionLines(wiring.Component):
             line.p.base.eq(step.base), line.p.line.eq(Mux(extended, places[1:], places[2:])),
             line.p.first.eq(state.unwritten),
             line.p.last.eq(Mux(self.stores, self.place | extended, self.place - 1)),
-            line.p.produced.eq(after.index), line.p.frames.eq(
+            line.p.produced.eq(state.index + self.stores), line.p.frames.eq(
                 state.frames + (self.stores & entry.completion.end)),
             sends.eq(Mux(self.stores, (line.p.last == 3) | self.quiet | asked, mark | pending)),
-            line.valid.eq(step.valid & sends & self.store.first),
-            self.begins.eq(step.valid & self.store.first & (~sends | line.ready)),
-            self.ends.eq(step.valid & (self.begins | ~self.store.first)
+            line.valid.eq(begins & sends), self.begins.eq(begins & (~sends | line.ready)),
+            self.ends.eq(step.valid & (self.begun | ~self.store.first)
                          & Mux(self.stores, self.store.last, step.flush | mark)),
             after.index.eq(state.index + self.stores),
             after.unwritten.eq(Mux(sends, line.p.last + 1, state.unwritten)),
