@@ -138,6 +138,7 @@ def test_rules_give_the_first_reason(card):
             assert ctx.get(dut.scarce) == (cause in SCARCE_CAUSES)
             if cause is not None:
                 assert ctx.get(dut.cause) == cause
+            assert ctx.get(dut.held) == facts["held"]
             off_ring = facts["held"] + pages + facts["before_here"]
             assert ctx.get(dut.off_ring) == off_ring
             assert ctx.get(dut.record) == (off_ring > peak)
@@ -424,7 +425,8 @@ def test_a_frame_that_comes_alone_is_promised_its_memory(ahead, room, since_chan
         await ctx.tick().repeat(4)
         for mark in ((Kind.START_QUEUE, 0), (Kind.START_POOL, 0)):
             await put(ctx, dut.marks, {"kind": mark[0], "index": mark[1]})
-        await ctx.tick().repeat(1 + ahead)
+        # A pool that starts is looked at first.
+        await ctx.tick().repeat(2 + len(card.admission_cuts) + ahead)
         if since_change:
             await pulse(ctx, dut.changed)
             await ctx.tick().repeat(since_change)

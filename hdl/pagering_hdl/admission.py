@@ -119,6 +119,7 @@ class Admission(wiring.Component):
             wiring.connect(m, wiring.flipped(own), shown)
         self.queue_runs = Signal(self.config.queues)
         self.mark, self.scanned = Signal(Mark), Signal(Index)
+        self.step = Signal(range(len(self.config.admission_cuts) + 1))
         self.second, self.headers, self.ours = Signal(), Signal(Headers), Signal(2)
         self.sent = Signal()
         """The frame has its grant, which was promised, and is still to be counted."""
@@ -134,6 +135,8 @@ class Admission(wiring.Component):
                 self._charge_headers(m)
             with m.State("Pass mark"):
                 self._pass_mark(m)
+            with m.State("Record off ring"):
+                self._record_off_ring(m)
             with m.State("Find open pages"):
                 self._find_open_pages(m)
             with m.State("Close open pages"):
@@ -174,6 +177,7 @@ class Admission(wiring.Component):
         page = Mux(piece.side == Side.HEADERS, tables.headers.as_value(),
                    tables.payload.as_value())
         self.page = keep(3, OpenPage(page), "page_3")
+        self.payload_open = keep(3, tables.payload.open, "payload_open_3")
         here = self.second & self.headers.share.opens & (self.headers.share.pool == piece.pool)
         queue, frame = self.queue, self.arrivals.p
         runs = self.queue_runs.bit_select(queue, 1) & (queue < self.config.queues)
@@ -210,7 +214,7 @@ class Admission(wiring.Component):
         cuts, here = len(self.config.admission_cuts), self.arrivals.valid
         rules, settings = self.rules, self.rules.settings
         # The steps of a frame begin with it, whatever queue is being tried.
-        step, begun, ended = Signal(range(cuts + 1)), Signal(), Signal()
+        step, begun, ended = self.step, Signal(), Signal()
         m.d.comb += [
             self.queue.eq(Mux(here | (not self.promising), self.arrivals.p.queue,
                               self.promises.turn)),
@@ -281,16 +285,19 @@ class Admission(wiring.Component):
         can then come back, and be what the next frame needs. If it is the headers that are refused,
         the payload's page is closed as well.
         """
-        rules, grant, frame, tables = self.rules, self.grants.p, self.arrivals.p, self.tables
+        rules, grant, frame = self.rules, self.grants.p, self.arrivals.p
         split, of_headers = self.chooser.split, self.chooser.piece.side == Side.HEADERS
         admitted, misfit = Signal(), Signal()
+        self.close_headers, self.close_payload = Signal(), Signal()
         m.d.comb += [
             admitted.eq(~rules.refused | self.sent),
             misfit.eq(self.need.opens & rules.queue_runs & ~rules.drop),
-            grant.close_headers.eq(Mux(of_headers, misfit & self.page.open,
-                                       self.second & self.headers.closes)),
-            grant.close_payload.eq(misfit & Mux(of_headers, split & tables.payload.open,
-                                                self.page.open)),
+            self.close_headers.eq(Mux(of_headers, misfit & self.page.open,
+                                      self.second & self.headers.closes)),
+            self.close_payload.eq(misfit & Mux(of_headers, split & self.payload_open,
+                                               self.page.open)),
+            grant.close_headers.eq(self.close_headers),
+            grant.close_payload.eq(self.close_payload),
             grant.kind.eq(Mux(admitted, Kind.SEGMENT, Mux(waits, Kind.CLOSE, Kind.SKIP))),
             grant.index.eq(frame.queue), grant.split.eq(split & admitted),
             grant.side.eq(self.chooser.piece.side), grant.headers.eq(self.headers.share),
@@ -299,7 +306,7 @@ class Admission(wiring.Component):
             grant.frame.top.eq(Mux(admitted, self.chooser.piece.top, frame.length - 1)),
             # While a frame waits there is something to say only if a page is closed.
             self.grants.valid.eq(~self.sent & Mux(
-                waits, grant.close_headers | grant.close_payload,
+                waits, self.close_headers | self.close_payload,
                 rules.refused | self.facts.ready)),
             self.facts.valid.eq(~self.sent & admitted & self.grants.ready),
             self.facts.p.eq(frame.facts),
@@ -316,10 +323,10 @@ class Admission(wiring.Component):
 
     def _enter(self, m, admitted, of_headers, split):
         """Write to the tables what has been decided."""
-        tables, rules, grant, headers = self.tables, self.rules, self.grants.p, self.headers
+        tables, rules, headers = self.tables, self.rules, self.headers
         m.d.comb += [
-            tables.set_headers.eq(grant.close_headers | (admitted & (of_headers | split))),
-            tables.set_payload.eq(grant.close_payload | (admitted & ~of_headers)),
+            tables.set_headers.eq(self.close_headers | (admitted & (of_headers | split))),
+            tables.set_payload.eq(self.close_payload | (admitted & ~of_headers)),
         ]
         with m.If(admitted):
             m.d.comb += [
@@ -362,11 +369,17 @@ class Admission(wiring.Component):
                     m.d.comb += [tables.set_headers.eq(1), tables.set_payload.eq(1)]
                     m.d.sync += self.queue_runs.bit_select(index, 1).eq(0)
                 with m.Case(Kind.START_POOL):
-                    # Pages that the host still has from before are off the ring from the start.
-                    free = self.counts.data.pushed - tables.pool_granted
-                    m.d.comb += [tables.set_peak.eq(1),
-                                 tables.new_peak.eq(self.counts.data.registered - free)]
                     m.d.sync += self.pool_runs.bit_select(index, 1).eq(1)
+                    m.next = "Record off ring"
+
+    def _record_off_ring(self, m):
+        """Pages that the host still has from before are off a pool's ring from its start."""
+        known = self.step == len(self.config.admission_cuts)
+        m.d.comb += [self.pool.eq(self.mark.index), self.tables.set_peak.eq(known),
+                     self.tables.new_peak.eq(self.rules.held)]
+        m.d.sync += self.step.eq(Mux(known, 0, self.step + 1))
+        with m.If(known):
+            m.next = "Weigh frame"
 
     def _find_open_pages(self, m):
         """Before the fence of a pool: see which open pages of a queue are the pool's."""

@@ -1,6 +1,6 @@
 """The rules by which a frame gets its memory, or not."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -36,9 +36,10 @@ class AdmissionRules(wiring.Component):
         Completions given to frames, and read by the host.
     refused : :py:`Out(1)`, scarce : :py:`Out(1)`, cause : :py:`Out(DropCause)`
         ``scarce``: waiting may help.
+    held : :py:`Out(Count)`
+        Pages of the pool that are off its ring.
     off_ring : :py:`Out(Count)`, record : :py:`Out(1)`
-        Pages of the pool that are off its ring if the piece is admitted, and whether that is more
-        than ``peak``.
+        Those if the piece is admitted, and whether that is more than ``peak``.
     granted_after, queue_granted_after : :py:`Out(Count)`, produced_after : :py:`Out(RingIndex)`
         The running counts if the piece is admitted.
     """
@@ -63,6 +64,7 @@ class AdmissionRules(wiring.Component):
     refused: Out(1)
     scarce: Out(1)
     cause: Out(DropCause)
+    held: Out(Count)
     off_ring: Out(Count)
     record: Out(1)
     granted_after: Out(Count)
@@ -90,8 +92,9 @@ class AdmissionRules(wiring.Component):
         queued = pace.keep(5, queued + self.segments, "queued_5")
         off_ring = pace.keep(6, held + here, "off_ring_6")
         queue_held = pace.keep(6, queue_held + total, "queue_held_6")
+        size = pace.keep(5, 1 << self.settings.ring_log2, "size_5")
         empty = pace.keep(6, needs & (here > free), "empty_6")
-        full = pace.keep(6, queued > (1 << self.settings.ring_log2), "full_6")
+        full = pace.keep(6, queued > size, "full_6")
         # A frame that needs no new page is within every limit that the pages before it met.
         self._judge(m, pace, {
             DropCause.QUEUE_DISABLED: ~self.queue_runs,
@@ -102,7 +105,7 @@ class AdmissionRules(wiring.Component):
             DropCause.RING_FULL: full,
         })
         m.d.comb += [
-            self.off_ring.eq(pace.keep(7, off_ring, "off_ring_7")),
+            self.held.eq(held), self.off_ring.eq(pace.keep(7, off_ring, "off_ring_7")),
             self.record.eq(pace.keep(7, off_ring > self.peak, "record_7")),
             self.granted_after.eq(pace.keep(6, self.granted + here, "granted_after_6")),
             self.queue_granted_after.eq(
@@ -116,13 +119,10 @@ class AdmissionRules(wiring.Component):
         """Find the first rule that is broken."""
         broken = {cause: pace.keep(7, rule, f"{cause.name.lower()}_7")
                   for cause, rule in rules.items()}
-        lasting = Signal()
-        m.d.comb += [
-            lasting.eq(self.drop | Cat(rule for cause, rule in broken.items()
-                                       if cause not in SCARCE).any()),
-            self.scarce.eq(~lasting & Cat(broken[cause] for cause in SCARCE).any()),
-            self.refused.eq(lasting | self.scarce),
-        ]
+        lasting = [rule for cause, rule in rules.items() if cause not in SCARCE]
+        lasting = pace.keep(7, self.drop | Cat(lasting).any(), "lasting_7")
+        scarce = pace.keep(7, Cat(rules[cause] for cause in SCARCE).any(), "scarce_7")
+        m.d.comb += [self.scarce.eq(~lasting & scarce), self.refused.eq(lasting | scarce)]
         for cause, rule in reversed(broken.items()):
             with m.If(rule):
                 m.d.comb += self.cause.eq(cause)

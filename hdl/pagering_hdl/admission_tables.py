@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .admission_need import OpenPage
 from .layouts import Count, Index, RingIndex
+from .pacing import Pace
 from .state_table import Lookup, StateTable
 
 __all__ = ["AdmissionTables"]
@@ -13,6 +14,9 @@ __all__ = ["AdmissionTables"]
 
 class AdmissionTables(wiring.Component):
     """State of one queue and of one pool at a time, read and written in the same cycle.
+
+    On a card whose decisions take cycles, what is written arrives a cycle later: no decision reads
+    before its second.
 
     Members
     -------
@@ -45,19 +49,22 @@ class AdmissionTables(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        pace = Pace(m, (0,) if self.config.admission_cuts else ())
+        written = {"queue": pace.keep(0, self.queue, "queue_written"),
+                   "pool": pace.keep(0, self.pool, "pool_written")}
         others = {"granted": [self.queue_granted], "peak": [self.pool_peak],
                   "pool_granted": [self.pool_granted_read]}
         for name, shape in self.ROWS.items():
-            of_pool = name in ("pool_granted", "peak")
+            of = "pool" if name in ("pool_granted", "peak") else "queue"
             asked = others.get(name, [])
-            table = StateTable(shape, depth=self.config.pools if of_pool else self.config.queues,
-                               reads=1 + len(asked))
+            depth = self.config.pools if of == "pool" else self.config.queues
+            table = StateTable(shape, depth=depth, reads=1 + len(asked))
             m.submodules[f"{name}_table"] = table
-            where = self.pool if of_pool else self.queue
             m.d.comb += [
-                table.read[0].addr.eq(where), getattr(self, name).eq(table.read[0].data),
-                table.write.addr.eq(where), table.write.en.eq(getattr(self, f"set_{name}")),
-                table.write.data.eq(getattr(self, f"new_{name}")),
+                table.read[0].addr.eq(getattr(self, of)),
+                getattr(self, name).eq(table.read[0].data), table.write.addr.eq(written[of]),
+                table.write.en.eq(pace.keep(0, getattr(self, f"set_{name}"), f"{name}_set")),
+                table.write.data.eq(pace.keep(0, getattr(self, f"new_{name}"), f"{name}_new")),
             ]
             for question, port in zip(asked, table.read[1:], strict=True):
                 wiring.connect(m, wiring.flipped(question), port)
