@@ -10,6 +10,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .completion_store import CompletionStore, StoreAddress, StoreWord
+from .config import BUS_WIDTHS
 from .deliverer import Entry
 from .flush_timer import FlushTimer
 from .layouts import Index, Kind, RingIndex
@@ -131,6 +132,7 @@ class CompletionLines(wiring.Component):
         m.submodules.states = states = StateTable(LineState, depth=self.config.queues)
         m.submodules.timer = timer = FlushTimer(self.config.queues)
         step, queue, moves = self.step, Signal(Index), Signal()
+        narrowest = self.config.bus_bits == min(BUS_WIDTHS)
         m.d.comb += [
             timer.period.eq(self.period), timer.quiet.eq(self.quiet),
             timer.waiting.eq(self.waiting),
@@ -138,7 +140,8 @@ class CompletionLines(wiring.Component):
             states.read[0].addr.eq(queue), self.shape.addr.eq(queue), self.base.addr.eq(queue),
             states.write.addr.eq(step.queue), states.write.data.eq(self.moved),
             states.write.en.eq(self.begun),
-            moves.eq(~step.valid | self.ends),
+            # On the narrowest card there is time to break the way of ready here, which is long.
+            moves.eq(~step.valid | (0 if narrowest else self.ends)),
             timer.flushes.ready.eq(moves), self.entries.ready.eq(moves & ~timer.flushes.valid),
         ]
         with m.If(moves):
@@ -147,10 +150,14 @@ class CompletionLines(wiring.Component):
                 step.flush.eq(timer.flushes.valid), step.queue.eq(queue),
                 step.entry.eq(self.entries.p), step.ring.eq(self.shape.data),
                 step.base.eq(self.base.data),
-                # What is being written is not yet to be read.
-                step.state.eq(Mux(self.begun & (queue == step.queue), self.moved,
-                                  states.read[0].data)),
+                step.state.eq(states.read[0].data),
             ]
+            if not narrowest:
+                # What is being written is not yet to be read.
+                with m.If(self.begun & (queue == step.queue)):
+                    m.d.sync += step.state.eq(self.moved)
+        with m.Elif(self.ends):
+            m.d.sync += step.valid.eq(0)
         with m.Elif(self.begun & ~self.stores):
             m.d.sync += step.state.eq(self.moved)
 
