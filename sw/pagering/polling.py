@@ -13,7 +13,7 @@ from pagering.errors import CardError
 
 __all__ = ["wait_until"]
 
-_LOOKS = 200
+_LOOKS = 2000
 _EAGER_LOOKS = 50
 _PAUSE_S = 0.0005
 
