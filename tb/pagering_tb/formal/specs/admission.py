@@ -26,7 +26,7 @@ class LimitsAreKept(Specification):
     part = "admission"
     promise = "pages off a ring are within limit and quota, and never more than were on it"
     steps = 2
-    reach = 12
+    reach = 14
     mutants = (
         Mutant(AdmissionRules, "elaborate", "needs & (off_ring > self.limit)",
                "needs & (off_ring > self.limit + 1)"),
