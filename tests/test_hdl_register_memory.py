@@ -40,7 +40,7 @@ class Model:
                 ("CAP_LIMITS", abi.CARD["CAP_LIMITS"].pack(frame_bytes=1000, burst_bytes=256)),
                 ("CAP_FEATURES", abi.CARD["CAP_FEATURES"].pack(
                     header_split=1, pull_returns=1, pool_watch=1, parser=1, steering=1,
-                    statistics=1)),
+                    statistics=1, timestamps=1)),
                 ("CAP_CLOCK", 156_250)):
             self.reset["card", abi.CARD[register].offset // 4] = value
         self.clear()
