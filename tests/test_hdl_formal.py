@@ -98,6 +98,13 @@ def test_a_mutant_whose_text_is_gone_says_so():
         pass
 
 
+@pytest.mark.parametrize("kind", campaign.specifications(), ids=lambda kind: kind.name())
+def test_the_text_of_every_mutant_is_there(kind):
+    for mutant in kind.mutants:
+        with mutant.applied():
+            pass
+
+
 def test_a_mutant_ends_with_its_context():
     original = StreamBuffer.elaborate
     with Mutant(StreamBuffer, "elaborate", "self.i.ready.eq", "self.o.valid.eq").applied():

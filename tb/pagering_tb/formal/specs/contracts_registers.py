@@ -143,7 +143,7 @@ class CardRegistersOffers(Offers):
     """Orders to the clock."""
 
     part = "card_registers"
-    mutants = (Mutant(CardRegisters, "elaborate", "port.ready.eq(~orders.valid | orders.ready)",
+    mutants = (Mutant(CardRegisters, "_order", "port.ready.eq(~orders.valid | orders.ready)",
                       "port.ready.eq(1)"),)
 
     def __init__(self) -> None:
