@@ -107,4 +107,4 @@ class RegionTable(wiring.Component):
         column = 1 << self.write_slot[:3]
         for slot in range(self.config.regions):
             with m.If(changed[slot // 8] & column[slot % 8]):
-                m.d.sync += self.valid[slot].eq(self.set_valid)
+                m.d.sync += self.valid[slot].eq(~self.clear_valid)
