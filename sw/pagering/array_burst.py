@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pagering.burst import take_back
 from pagering.errors import FrameReleased
 from pagering.record_arrays import Numbers, SpanTable, Words, merge_words
 from pagering.records import FLAGS, START, WRITE_ERROR
@@ -223,12 +224,7 @@ class ArrayBurst:
             view.release()
         self._views = []
         if self._frames is not None:
-            tokens: list[int] = []
-            for frame in self._frames:
-                if frame.lent:
-                    frame.invalidate()
-                    tokens += frame.tokens
-            self._queue.finish(self, tokens)
+            self._queue.finish(self, take_back(self._frames))
             return
         words = self.segments.token
         if self._table.chunks > 1:

@@ -6,7 +6,7 @@ writes, unless a frame was retained.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,17 @@ from pagering.frame import Frame
 if TYPE_CHECKING:
     from pagering.rx_queue import RxQueue
 
-__all__ = ["Burst"]
+__all__ = ["Burst", "take_back"]
+
+
+def take_back(frames: Iterable[Frame]) -> list[int]:
+    """End the use of frames that were not retained; return their tokens."""
+    tokens: list[int] = []
+    for frame in frames:
+        if frame.lent:
+            frame.invalidate()
+            tokens += frame.tokens
+    return tokens
 
 
 class Burst:
@@ -52,9 +62,4 @@ class Burst:
         if not self._open:
             return
         self._open = False
-        tokens: list[int] = []
-        for frame in self._frames:
-            if frame.lent:
-                frame.invalidate()
-                tokens += frame.tokens
-        self._queue.finish(self, tokens)
+        self._queue.finish(self, take_back(self._frames))
