@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import statistics
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pagering.errors import PageringError
+from pagering.figures import write_figures
 from pagering_hdl.config import CardConfig
 from pagering_hdl.engine import Engine
 from pagering_hdl.register_window import RegisterWindow
@@ -139,7 +139,7 @@ def run(path: Path, parts: Sequence[str] = (), seeds: int = len(SEEDS),
     require_tools()
     console = console or Console()
     plan = plan or tuple(Plan(part, REFERENCE, part) for part in parts) or PLAN
-    _write(path, [])  # find out now whether it can be written
+    write_figures(path, [])  # find out now whether it can be written
     cache = cache_dir() / "synth"
     designs = [design(item) for item in plan]
     with ThreadPoolExecutor(workers) as pool:
@@ -150,7 +150,7 @@ def run(path: Path, parts: Sequence[str] = (), seeds: int = len(SEEDS),
                                     itertools.product(netlists, range(1, seeds + 1))))
     rows = [judge(item, layouts[number * seeds:(number + 1) * seeds])
             for number, item in enumerate(plan)]
-    _write(path, rows)
+    write_figures(path, [dataclasses.asdict(row) for row in rows])
     console.print(_table(rows))
     for row in rows if not parts else ():
         console.print(_blocks(row))
@@ -158,16 +158,6 @@ def run(path: Path, parts: Sequence[str] = (), seeds: int = len(SEEDS),
         console.print(_slow(row))
     console.print(f"\nThe figures are in {path}", style="dim", highlight=False, soft_wrap=True)
     return 0 if all(row.ok for row in rows) else 1
-
-
-def _write(path: Path, rows: Sequence[Row]) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps([dataclasses.asdict(row) for row in rows], indent=1) + "\n",
-                        encoding="utf-8")
-    except OSError as error:
-        raise PageringError(f"{path} cannot be written: {error.strerror}; choose another place "
-                            f"with --output") from error
 
 
 def _columns(title: str, *names: str, caption: str | None = None) -> Table:

@@ -9,7 +9,6 @@ was disturbed. The time is the driver's alone, with the return of all memory in 
 from __future__ import annotations
 
 import dataclasses
-import json
 import struct
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pagering.bench_stream import CompletionStream
-from pagering.errors import PageringError
+from pagering.figures import write_figures
 from pagering.records import (
     CHUNK_MASK,
     COMPLETION,
@@ -177,13 +176,7 @@ def run(path: Path, quick: bool = False, console: Console | None = None) -> int:
     with console.status("Receiving ..."):
         rates = [rate for chunk_bytes in _CHUNKS
                  for rate in measure(chunk_bytes, _QUICK_TURNS if quick else _TURNS)]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps([dataclasses.asdict(rate) for rate in rates], indent=1) + "\n",
-                        encoding="utf-8")
-    except OSError as error:
-        raise PageringError(f"{path} cannot be written: {error.strerror}; choose another place "
-                            f"with --output") from error
+    write_figures(path, [dataclasses.asdict(rate) for rate in rates])
     console.print(_table(rates))
     console.print(f"\nThe figures are in {path}", style="dim", highlight=False, soft_wrap=True)
     return 0 if all(rate.reached for rate in rates) else 1

@@ -10,7 +10,6 @@ loop around it is in the time.
 from __future__ import annotations
 
 import dataclasses
-import json
 import queue
 import time
 from collections import deque
@@ -23,7 +22,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pagering.errors import PageringError
+from pagering.figures import write_figures
 from pagering.page_pool import PagePool, PagePoolParams
 from pagering.page_pool_bulk import BulkPages
 from pagering.providers import LocalProvider
@@ -191,13 +190,7 @@ def run(path: Path, quick: bool = False, console: Console | None = None) -> int:
     console = console or Console()
     with console.status("Recycling ..."):
         costs = measure(_QUICK_TURNS if quick else _TURNS)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps([dataclasses.asdict(cost) for cost in costs], indent=1) + "\n",
-                        encoding="utf-8")
-    except OSError as error:
-        raise PageringError(f"{path} cannot be written: {error.strerror}; choose another place "
-                            f"with --output") from error
+    write_figures(path, [dataclasses.asdict(cost) for cost in costs])
     console.print(_table(costs))
     console.print(f"\nThe figures are in {path}", style="dim", highlight=False, soft_wrap=True)
     return 0 if all(cost.kept for cost in costs) else 1

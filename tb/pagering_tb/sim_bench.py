@@ -23,7 +23,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from pagering.errors import PageringError
+from pagering.figures import write_figures
 from pagering_hdl.config import CardConfig
 
 from .bench_model import LinkModel, ideal
@@ -247,7 +247,7 @@ def run(path: Path, quick: bool = False, plan: Sequence[Job] | None = None,
     if plan is None and ways is None:
         plan, ways = (QUICK_PLAN, QUICK_RETURN_PLAN) if quick else (PLAN, RETURN_PLAN)
     plan, ways = plan or (), ways or ()
-    _write(path, [])  # find out now whether it can be written
+    write_figures(path, [])  # find out now whether it can be written
     # Processes of their own: a simulator is told by the environment of the one that starts it.
     with concurrent.futures.ProcessPoolExecutor(
             workers, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -288,15 +288,9 @@ def run(path: Path, quick: bool = False, plan: Sequence[Job] | None = None,
     return 0 if all(row.ok for row in judged) else 1
 
 
-def _write(path: Path, rows: Sequence[Row], delays: Sequence[Delay] = (),
-           returns: Sequence[ReturnRow] = ()) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps([
-            *({"kind": "throughput", **dataclasses.asdict(row)} for row in rows),
-            *({"kind": "latency", **dataclasses.asdict(delay)} for delay in delays),
-            *({"kind": "returns", **dataclasses.asdict(way)} for way in returns)], indent=1)
-            + "\n", encoding="utf-8")
-    except OSError as error:
-        raise PageringError(f"{path} cannot be written: {error.strerror}; choose another place "
-                            f"with --output") from error
+def _write(path: Path, rows: Sequence[Row], delays: Sequence[Delay],
+           returns: Sequence[ReturnRow]) -> None:
+    write_figures(path, [
+        *({"kind": "throughput", **dataclasses.asdict(row)} for row in rows),
+        *({"kind": "latency", **dataclasses.asdict(delay)} for delay in delays),
+        *({"kind": "returns", **dataclasses.asdict(way)} for way in returns)])
