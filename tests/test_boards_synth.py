@@ -149,9 +149,16 @@ def test_layout_counts_the_design_without_its_chains() -> None:
     ((160.0, 160.0, 160.0), 14_001, False),
 ])
 def test_row_is_ok_when_the_median_seed_is(mhz: tuple[float, ...], comb: int, ok: bool) -> None:
-    row = judge(PLAN[0], [layout(each, comb=comb) for each in mhz])
+    row = judge(PLAN[0], netlist(), [layout(each, comb=comb) for each in mhz])
     assert (row.ok, row.median_mhz, row.fmax_mhz) == (ok, mhz[1], list(mhz))
     assert row.layout.fmax_mhz == mhz[1]
+
+
+@pytest.mark.parametrize(("bar", "ok"), [(4, True), (3, False)])
+def test_without_a_seed_the_netlist_is_judged_by_its_area_alone(bar: int, ok: bool) -> None:
+    gates = {"modules": {"dut": {"cells": {f"[]{name}": cell for name, cell in GATES.items()}}}}
+    row = judge(Plan("gates", REFERENCE, comb_bar=bar, mhz_bar=156.25), gates, [])
+    assert (row.ok, row.comb, row.fmax_mhz, row.median_mhz) == (ok, 4, [], None)
 
 
 def test_plan_has_the_two_configurations_that_have_bars() -> None:
@@ -203,6 +210,22 @@ def test_part_is_synthesized_once_and_reported(tmp_path: Path,
     assert synth.run(tmp_path / "again.json", plan=plan, seeds=2,
                      console=Console(file=io.StringIO())) == status
     assert (tmp_path / "again.json").read_text() == (tmp_path / "synth.json").read_text()
+
+
+@needs_tools
+@pytest.mark.slow
+def test_estimate_of_a_part_is_near_what_is_routed(tmp_path: Path) -> None:
+    plan = (Plan("gate", REFERENCE, "gate"),)
+    text = io.StringIO()
+    synth.run(tmp_path / "routed.json", plan=plan, seeds=1, console=Console(file=io.StringIO()))
+    synth.run(tmp_path / "netlist.json", plan=plan, seeds=0, console=Console(file=text, width=100))
+    [routed] = json.loads((tmp_path / "routed.json").read_text())
+    [netlist] = json.loads((tmp_path / "netlist.json").read_text())
+    assert "longest chains from block to block" in text.getvalue()
+    assert netlist["median_mhz"] is None
+    assert netlist["comb"] == pytest.approx(routed["comb"], rel=0.1)
+    # A part by itself has short wires; a whole card's are those that the estimate goes by.
+    assert 1000 / routed["median_mhz"] == pytest.approx(netlist["chains"][0]["ns"], rel=0.3)
 
 
 @needs_tools

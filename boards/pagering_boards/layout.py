@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Area", "Layout", "SlowPath", "labelled", "signal_of"]
+__all__ = ["Area", "Layout", "SlowPath", "block_of", "labelled", "signal_of"]
 
 _LABEL = re.compile(r"\[(\w*)\](.*)", re.DOTALL)
 _GENERATED = re.compile(
@@ -49,6 +49,13 @@ class Area:
         """Count cells by their type; a memory's write port takes up two tables."""
         ram = kinds["RAM"] + 2 * kinds["TRELLIS_RAMW"]
         return cls(kinds["TRELLIS_COMB"], kinds["TRELLIS_FF"], kinds["DP16KD"], ram)
+
+    @classmethod
+    def unplaced(cls, kinds: Mapping[str, int]) -> Area:
+        """Count cells of a netlist, before they are packed."""
+        ram = 6 * kinds["TRELLIS_DPR16X4"]
+        return cls(kinds["LUT4"] + 2 * kinds["CCU2C"] + ram, kinds["TRELLIS_FF"], kinds["DP16KD"],
+                   ram)
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,19 @@ class Layout:
             blocks=dict(sorted(blocks.items(), key=lambda item: -item[1].comb)),
             path=_critical_path(report), slow=_slow_signals(report))
 
+    @classmethod
+    def unplaced(cls, netlist: Mapping[str, Any]) -> Layout:
+        """Count the cells of what Yosys wrote; there is no clock and no path yet."""
+        counts: dict[str, Counter[str]] = {}
+        module = max(netlist["modules"].values(), key=lambda module: len(module["cells"]))
+        for name, cell in module["cells"].items():
+            if label := _LABEL.match(name):
+                counts.setdefault(label[1], Counter())[cell["type"]] += 1
+        blocks = {name: Area.unplaced(kinds) for name, kinds in counts.items()}
+        return cls(fmax_mhz=0.0, area=Area.unplaced(sum(counts.values(), Counter())),
+                   blocks=dict(sorted(blocks.items(), key=lambda item: -item[1].comb)),
+                   path=[], slow=[])
+
     def to_json(self) -> str:
         """Return it as text."""
         return json.dumps(dataclasses.asdict(self))
@@ -121,6 +141,12 @@ def labelled(scopes: Collection[str]) -> Callable[[str], str]:
         return f"[{_NUMBERING.sub('', block) if block in inner else ''}]{cell}"
 
     return label
+
+
+def block_of(cell: str) -> str:
+    """Return the block that a labelled cell belongs to; empty if it is in none."""
+    label = _LABEL.match(cell)
+    return label[1] if label else ""
 
 
 def signal_of(cell: str) -> str:

@@ -2,17 +2,20 @@
 
 Each configuration is synthesized and then placed and routed once for each seed, out of context:
 :mod:`pagering_boards.shift_chain` says how. The figure of a configuration is the median clock.
+Without a seed nothing is placed: areas are those of the netlist, and the clock is only estimated.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from amaranth.back import rtlil
 from amaranth.hdl import Fragment
@@ -28,6 +31,7 @@ from pagering_hdl.register_window import RegisterWindow
 from pagering_hdl.top import Top
 from pagering_tb.runner import cache_dir
 
+from .chains import Chain, Chains
 from .ecp5 import DEVICE, TOP, place_and_route, require_tools, synthesize
 from .layout import Layout
 
@@ -37,7 +41,8 @@ SEEDS = (1, 2, 3)
 REFERENCE = CardConfig(pages=4096, region_pages=64, chunk_bytes=256)
 """64 bits, 4 queues, 4 pools, pages handed out in 16 chunks: everything switched on."""
 _SLOWEST = 12
-"""Signals that the table of slow ones has."""
+"""Rows that the tables of slow signals and long chains have."""
+_CHAINS_KEPT = 200
 
 
 @dataclass(frozen=True)
@@ -74,13 +79,15 @@ class Row:
     bram: int
     fmax_mhz: list[float]
     """For each seed."""
-    median_mhz: float
+    median_mhz: float | None
     comb_bar: int | None
     mhz_bar: float | None
     ok: bool
     config: CardConfig
     layout: Layout
     """That of the seed with the median clock."""
+    chains: list[Chain]
+    """The longest of the netlist, each between two blocks, by estimate."""
 
 
 def design(plan: Plan) -> str:
@@ -103,18 +110,20 @@ def design(plan: Plan) -> str:
     return str(rtlil.convert(parts[plan.part], name=TOP, emit_src=False))
 
 
-def judge(plan: Plan, layouts: Sequence[Layout]) -> Row:
-    """Make a row of the layouts of all seeds."""
+def judge(plan: Plan, netlist: Mapping[str, Any], layouts: Sequence[Layout]) -> Row:
+    """Make a row of a netlist and the layouts of all seeds; without any, no clock is judged."""
     ranked = sorted(layouts, key=lambda layout: layout.fmax_mhz)
-    middle = ranked[(len(ranked) - 1) // 2]
-    median = statistics.median(layout.fmax_mhz for layout in layouts)
+    middle = ranked[(len(ranked) - 1) // 2] if ranked else Layout.unplaced(netlist)
+    median = statistics.median(layout.fmax_mhz for layout in layouts) if layouts else None
     area = middle.area
     return Row(
         name=plan.name, device=DEVICE, comb=area.comb, ram=area.ram, ff=area.ff, bram=area.bram,
-        fmax_mhz=[layout.fmax_mhz for layout in layouts], median_mhz=round(median, 2),
+        fmax_mhz=[layout.fmax_mhz for layout in layouts],
+        median_mhz=None if median is None else round(median, 2),
         comb_bar=plan.comb_bar, mhz_bar=plan.mhz_bar, config=plan.config, layout=middle,
+        chains=list(itertools.islice(Chains(netlist), _CHAINS_KEPT)),
         ok=((plan.comb_bar is None or area.comb <= plan.comb_bar)
-            and (plan.mhz_bar is None or median >= plan.mhz_bar)))
+            and (plan.mhz_bar is None or median is None or median >= plan.mhz_bar)))
 
 
 def run(path: Path, parts: Sequence[str] = (), seeds: int = len(SEEDS),
@@ -127,7 +136,7 @@ def run(path: Path, parts: Sequence[str] = (), seeds: int = len(SEEDS),
     parts : Sequence[str]
         Parts of the reference card to look at one by one, instead of whole cards.
     seeds : int
-        Number of runs of place and route.
+        Number of runs of place and route; none leaves it at the netlist.
     workers : int
         Runs at the same time.
 
@@ -148,14 +157,17 @@ def run(path: Path, parts: Sequence[str] = (), seeds: int = len(SEEDS),
         with console.status("placing and routing"):
             layouts = list(pool.map(lambda job: place_and_route(*job),
                                     itertools.product(netlists, range(1, seeds + 1))))
-    rows = [judge(item, layouts[number * seeds:(number + 1) * seeds])
+    rows = [judge(item, json.loads(netlists[number].read_text(encoding="utf-8")),
+                  layouts[number * seeds:(number + 1) * seeds])
             for number, item in enumerate(plan)]
     write_figures(path, [dataclasses.asdict(row) for row in rows])
     console.print(_table(rows))
     for row in rows if not parts else ():
         console.print(_blocks(row))
     for row in rows:
-        console.print(_slow(row))
+        if row.layout.path:
+            console.print(_slow(row))
+        console.print(_deep(row))
     console.print(f"\nThe figures are in {path}", style="dim", highlight=False, soft_wrap=True)
     return 0 if all(row.ok for row in rows) else 1
 
@@ -175,8 +187,9 @@ def _table(rows: Sequence[Row]) -> Table:
     for row in rows:
         barred = row.comb_bar is not None or row.mhz_bar is not None
         verdict = "[red]no[/]" if not row.ok else "[green]ok[/]" if barred else ""
+        clock = "" if row.median_mhz is None else f"{row.median_mhz:.1f}"
         table.add_row(row.name, str(row.comb), str(row.ram), f"{row.comb_bar or ''}", str(row.ff),
-                      str(row.bram), f"{row.median_mhz:.1f}", f"{row.mhz_bar or ''}", verdict)
+                      str(row.bram), clock, f"{row.mhz_bar or ''}", verdict)
     return table
 
 
@@ -197,4 +210,14 @@ def _slow(row: Row) -> Table:
     table.add_section()
     for slow in row.layout.slow[:_SLOWEST]:
         table.add_row(slow.signal, f"{slow.ns:.2f}")
+    return table
+
+
+def _deep(row: Row) -> Table:
+    """Show the longest chains of logic, each between two blocks."""
+    table = _columns(f"{row.name}: longest chains from block to block, by estimate", "from", "to",
+                     "ns", "levels", caption="CE, LSR: what enables or resets the last register")
+    for chain in row.chains[:_SLOWEST]:
+        table.add_row(chain.source or "(between them)", f"{chain.sink}.{chain.port}",
+                      f"{chain.ns:.1f}", str(chain.levels))
     return table

@@ -248,7 +248,8 @@ def synth(
         help="Only this part of the reference card, by itself; may be given again.",
         show_default="whole cards")] = None,
     seeds: Annotated[int, typer.Option(
-        min=1, help="Runs of place and route; the median counts.")] = 3,
+        min=0, help="Runs of place and route; the median counts. 0: the netlist's area and "
+                    "an estimate of the clock, in a minute.")] = 3,
 ) -> None:
     """Synthesize the card for a Lattice ECP5, place and route it, and say what limits its clock.
 
