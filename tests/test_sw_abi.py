@@ -33,6 +33,15 @@ def test_all_registers_and_windows_lie_inside_the_card_window() -> None:
     assert last_user_page + abi.RETURN_WINDOW + abi.RETURN_WINDOW_BYTES <= size
 
 
+def test_the_interrupt_table_and_its_pending_bits_have_room_for_every_vector() -> None:
+    vectors = abi.QUEUES_MAX + 1
+    assert abi.MSIX_BAR not in (abi.WINDOW_BAR, abi.WINDOW_BAR + 1)  # 64 bits take two
+    assert abi.MSIX_TABLE % 8 == abi.MSIX_PBA % 8 == 0
+    assert abi.MSIX_TABLE + 16 * vectors <= abi.MSIX_PBA
+    assert abi.MSIX_PBA + 8 * -(-vectors // 64) <= abi.MSIX_BAR_BYTES
+    assert abi.MSIX_BAR_BYTES & (abi.MSIX_BAR_BYTES - 1) == 0
+
+
 def test_the_return_window_holds_no_register() -> None:
     assert all(register.offset < abi.RETURN_WINDOW for register in abi.USER)
     assert abi.RETURN_WINDOW + abi.RETURN_WINDOW_BYTES == 4096

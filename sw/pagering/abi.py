@@ -30,14 +30,15 @@ __all__ = [
     "ADDRESSES", "AGE_CYCLES", "BLOCKS", "CARD", "CHUNKS_PER_PAGE_MAX", "COMPLETION",
     "COMPLETION_BYTES", "CONSUMER_BITS", "COUNTERS", "COUNTER_ROWS", "ESSENTIAL", "EXTENSION",
     "EXTENSION_BYTES", "ID_VALUE", "INDIRECTION_ROWS", "KEY_WORDS", "L3", "L4", "LINE_BYTES",
-    "MIRROR", "MIRROR_BYTES", "MODERATION_CYCLES", "PAGE_ID_BITS", "PAUSE_UNIT", "POOL",
-    "POOLS_MAX", "QUEUE", "QUEUES_MAX", "QUEUE_COUNTERS", "QUEUE_COUNTER_ROWS", "QUEUE_DROPS",
-    "REGION", "REGION_SLOTS_MAX", "RETURN_LINE", "RETURN_LOG2_MAX", "RETURN_LOG2_MIN",
-    "RETURN_WINDOW", "RETURN_WINDOW_BYTES", "RING_LOG2_MAX", "RING_LOG2_MIN", "RULE", "RULES",
-    "RULE_WORDS", "SIZES", "STATS", "STEER", "TOKEN", "USER", "VERSION_MAJOR", "VERSION_MINOR",
-    "VLAN_ROWS", "WINDOW_ADDRESS_BITS", "Access", "Block", "ClockCommand", "Counter",
-    "DropCause", "Event", "Fault", "Field", "HashType", "Layout", "Policy", "Register",
-    "SteeringMode", "Transform",
+    "MIRROR", "MIRROR_BYTES", "MODERATION_CYCLES", "MSIX_BAR", "MSIX_BAR_BYTES", "MSIX_PBA",
+    "MSIX_TABLE", "PAGE_ID_BITS", "PAUSE_UNIT", "PCI_CLASS", "PCI_DEVICE", "PCI_REVISION",
+    "PCI_VENDOR", "POOL", "POOLS_MAX", "QUEUE", "QUEUES_MAX", "QUEUE_COUNTERS",
+    "QUEUE_COUNTER_ROWS", "QUEUE_DROPS", "REGION", "REGION_SLOTS_MAX", "RETURN_LINE",
+    "RETURN_LOG2_MAX", "RETURN_LOG2_MIN", "RETURN_WINDOW", "RETURN_WINDOW_BYTES", "RING_LOG2_MAX",
+    "RING_LOG2_MIN", "RULE", "RULES", "RULE_WORDS", "SIZES", "STATS", "STEER", "TOKEN", "USER",
+    "VERSION_MAJOR", "VERSION_MINOR", "VLAN_ROWS", "WINDOW_ADDRESS_BITS", "WINDOW_BAR", "Access",
+    "Block", "ClockCommand", "Counter", "DropCause", "Event", "Fault", "Field", "HashType",
+    "Layout", "Policy", "Register", "SteeringMode", "Transform",
 ]
 
 ID_VALUE = 0x50475247
@@ -81,6 +82,23 @@ ADDRESSES = 8
 """MAC addresses that the filter knows exactly."""
 VLAN_ROWS = 128
 """Words of the VLAN filter, 32 VLANs each."""
+
+PCI_VENDOR = 0x1234
+"""As a PCI function. No vendor has this number; it is what emulated devices use."""
+PCI_DEVICE = 0x5047
+PCI_REVISION = VERSION_MAJOR
+PCI_CLASS = 0x020000
+"""Ethernet controller."""
+WINDOW_BAR = 0
+"""The BAR of the register window: 64-bit addresses, not prefetchable, takes BARs 0 and 1."""
+MSIX_BAR = 2
+"""The BAR of the MSI-X table, likewise. Apart from the window, so that all of that can be mapped.
+
+There is a vector for each queue and, behind them, one for events.
+"""
+MSIX_BAR_BYTES = 0x2000
+MSIX_TABLE = 0x0000
+MSIX_PBA = 0x1000
 
 
 class Access(enum.Enum):

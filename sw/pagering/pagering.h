@@ -32,6 +32,15 @@
 #define PAGERING_INDIRECTION_ROWS                         128
 #define PAGERING_ADDRESSES                                8
 #define PAGERING_VLAN_ROWS                                128
+#define PAGERING_PCI_VENDOR                               0x1234u
+#define PAGERING_PCI_DEVICE                               0x5047u
+#define PAGERING_PCI_REVISION                             2
+#define PAGERING_PCI_CLASS                                0x20000u
+#define PAGERING_WINDOW_BAR                               0
+#define PAGERING_MSIX_BAR                                 2
+#define PAGERING_MSIX_BAR_BYTES                           0x2000u
+#define PAGERING_MSIX_TABLE                               0x0u
+#define PAGERING_MSIX_PBA                                 0x1000u
 
 /* CARD: Card-wide, privileged. */
 #define PAGERING_CARD_BASE                                0x0u

@@ -27,6 +27,8 @@ _ENUMS: tuple[tuple[type[enum.IntEnum], str], ...] = (
     (abi.Event, "bits of EVENTS and EVENT_ENABLE"), (abi.DropCause, "counters DROP_*"),
     (abi.Fault, "counters FAULT_*"),
 )
+_IN_HEX = ("ID_VALUE", "RETURN_WINDOW", "PCI_VENDOR", "PCI_DEVICE", "PCI_CLASS", "MSIX_BAR_BYTES",
+           "MSIX_TABLE", "MSIX_PBA")
 _ACCESS = {
     abi.Access.RO: "read only; a write changes nothing and counts as REGISTER_ACCESS",
     abi.Access.RW: "reads back what was written",
@@ -51,6 +53,7 @@ def _markdown() -> Iterator[str]:
     yield ""
     yield from _table(("access", "meaning"),
                       ((access.value, meaning) for access, meaning in _ACCESS.items()))
+    yield from _pci()
     for block in abi.BLOCKS:
         yield from _block(block)
     for record in _RECORDS:
@@ -65,6 +68,21 @@ def _markdown() -> Iterator[str]:
         yield f"### {_words(kind.__name__).capitalize()} ({place})"
         yield ""
         yield from _table(("value", "name"), ((str(int(item)), item.name) for item in kind))
+
+
+def _pci() -> Iterator[str]:
+    yield "## PCI function"
+    yield ""
+    yield from _table(("what", "value"), (
+        ("vendor, device, revision", f"`{abi.PCI_VENDOR:#06x}`, `{abi.PCI_DEVICE:#06x}`, "
+                                     f"{abi.PCI_REVISION}"),
+        ("class", f"`{abi.PCI_CLASS:#08x}`"),
+        (f"BAR {abi.WINDOW_BAR}", f"registers, {1 << abi.WINDOW_ADDRESS_BITS >> 10} KiB, 64-bit, "
+                                  f"not prefetchable"),
+        (f"BAR {abi.MSIX_BAR}", f"MSI-X, {abi.MSIX_BAR_BYTES >> 10} KiB, likewise: table at "
+                                f"`{abi.MSIX_TABLE:#06x}`, pending bits at `{abi.MSIX_PBA:#06x}`"),
+        ("vectors", "one for each queue, then one for events"),
+    ))
 
 
 def _block(block: abi.Block) -> Iterator[str]:
@@ -155,8 +173,10 @@ def _header() -> Iterator[str]:
                  "REGION_SLOTS_MAX", "PAGE_ID_BITS", "CHUNKS_PER_PAGE_MAX", "CONSUMER_BITS",
                  "COMPLETION_BYTES", "LINE_BYTES", "RING_LOG2_MIN", "RING_LOG2_MAX",
                  "WINDOW_ADDRESS_BITS", "RETURN_WINDOW", "RETURN_WINDOW_BYTES",
-                 "RULES", "RULE_WORDS", "KEY_WORDS", "INDIRECTION_ROWS", "ADDRESSES", "VLAN_ROWS"):
-        yield _define(name, getattr(abi, name), plain=name not in ("ID_VALUE", "RETURN_WINDOW"))
+                 "RULES", "RULE_WORDS", "KEY_WORDS", "INDIRECTION_ROWS", "ADDRESSES", "VLAN_ROWS",
+                 "PCI_VENDOR", "PCI_DEVICE", "PCI_REVISION", "PCI_CLASS", "WINDOW_BAR",
+                 "MSIX_BAR", "MSIX_BAR_BYTES", "MSIX_TABLE", "MSIX_PBA"):
+        yield _define(name, getattr(abi, name), plain=name not in _IN_HEX)
     for block in abi.BLOCKS:
         yield ""
         yield f"/* {block.name}: {block.doc} */"
