@@ -51,14 +51,12 @@ class OldestPages(wiring.Component):
         m.submodules.stays = stays = Stays(config)
         m.submodules.finds = finds = BlockTable(32, depth=2 * config.pools, index=7)
         wiring.connect(m, wiring.flipped(self.shown), finds.read[0])
-        best, find = Signal(stays.seen.shape()), Signal(struct(abi.POOL["OLDEST"]))
-        pool, page, age = Signal(range(config.pools)), Signal(range(config.pages)), Signal(Age)
+        best = Signal(stays.seen.shape())
+        pool, page = Signal(range(config.pools)), Signal(range(config.pages))
         drained = Signal(range(STEPS + 1))
         m.d.comb += [
             stays.moved.eq(self.moved), stays.valid.eq(self.valid),
             stays.pool.eq(pool), stays.page.eq(page),
-            find.page.eq(best.page), find.queue.eq(best.queue), find.valid.eq(best.counts),
-            finds.write.addr.eq(Cat(0, pool)), finds.write.data.eq(find),
         ]
         with m.If(stays.seen.counts & (~best.counts | (stays.seen.rank.as_value()
                                                         > best.rank.as_value()))):
@@ -73,27 +71,14 @@ class OldestPages(wiring.Component):
             with m.State("Await verdicts"):
                 m.d.sync += drained.eq(drained + 1)
                 with m.If(drained == STEPS):
+                    m.d.sync += page.eq(0)
                     m.next = "Note page"
                 self._turn_back(m, stays, page)
             with m.State("Round time"):
                 m.d.comb += stays.rounds.eq(1)
                 with m.If(stays.rounded):
                     m.next = "Walk"
-            with m.State("Note page"):
-                m.d.comb += finds.write.en.eq(1)
-                m.d.sync += age.eq(Mux(best.counts, best.rank.age, 0))
-                m.next = "Scale age"
-            with m.State("Scale age"):
-                m.d.sync += [age.eq(age << 2), best.rank.units.eq(best.rank.units - 1)]
-                with m.If(best.rank.units == 0):
-                    m.d.sync += age.eq(age)
-                    m.next = "Note age"
-            with m.State("Note age"):
-                m.d.comb += [finds.write.en.eq(1), finds.write.addr.eq(Cat(1, pool)),
-                             finds.write.data.eq(age)]
-                m.d.sync += [best.eq(0), page.eq(0),
-                             pool.eq(Mux(pool == config.pools - 1, 0, pool + 1))]
-                m.next = "Walk"
+            self._note_find(m, finds, pool, best)
         return m
 
     def _turn_back(self, m, stays, page):
@@ -101,3 +86,25 @@ class OldestPages(wiring.Component):
         with m.If(stays.due):
             m.d.sync += page.eq(stays.seen.page)
             m.next = "Round time"
+
+    def _note_find(self, m, finds, pool, best):
+        """Write the oldest page of a pool and its age to the registers; go on to the next pool."""
+        find, age = Signal(struct(abi.POOL["OLDEST"])), Signal(Age)
+        m.d.comb += [
+            find.page.eq(best.page), find.queue.eq(best.queue), find.valid.eq(best.counts),
+            finds.write.addr.eq(Cat(0, pool)), finds.write.data.eq(find),
+        ]
+        with m.State("Note page"):
+            m.d.comb += finds.write.en.eq(1)
+            m.d.sync += age.eq(Mux(best.counts, best.rank.age, 0))
+            m.next = "Scale age"
+        with m.State("Scale age"):
+            m.d.sync += [age.eq(age << 2), best.rank.units.eq(best.rank.units - 1)]
+            with m.If(best.rank.units == 0):
+                m.d.sync += age.eq(age)
+                m.next = "Note age"
+        with m.State("Note age"):
+            m.d.comb += [finds.write.en.eq(1), finds.write.addr.eq(Cat(1, pool)),
+                         finds.write.data.eq(age)]
+            m.d.sync += [best.eq(0), pool.eq(Mux(pool == self.config.pools - 1, 0, pool + 1))]
+            m.next = "Walk"
