@@ -1,4 +1,4 @@
-"""The commands of ``pagering`` that open a card."""
+"""The commands of ``pagering`` that open a card, or make that possible."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from pagering.errors import PageringError
 
@@ -14,7 +15,8 @@ __all__ = ["add_commands"]
 Name = Annotated[str, typer.Option(
     "--device", "-d", help="The card. sim: its RTL, simulated; model: the in-memory card of the "
                            "tests. Frames are made up, or with sim:FILE or model:FILE those of a "
-                           "capture.")]
+                           "capture. vfio:0000:01:00.0 and iommufd:0000:01:00.0: the one in this "
+                           "slot, see pagering bind.")]
 Queues = Annotated[int | None, typer.Option(
     help="Queues to receive on.", show_default="all, up to 4")]
 _DEFAULT = "model"
@@ -22,7 +24,7 @@ _DEFAULT = "model"
 
 def add_commands(app: typer.Typer) -> None:
     """Add them."""
-    for command in (rx, top, stats, selftest):
+    for command in (rx, top, stats, selftest, bind):
         app.command()(command)
 
 
@@ -93,3 +95,25 @@ def selftest(device: Name = _DEFAULT) -> None:
     from pagering.selftest import check, report
 
     raise typer.Exit(report(list(check(open_device(device)))))
+
+
+def bind(
+    address: Annotated[str, typer.Argument(
+        help="The card's PCI address, as lspci -D prints it: 0000:01:00.0.")],
+    undo: Annotated[bool, typer.Option(
+        "--undo", help="Give it back to the driver that it had.")] = False,
+    force: Annotated[bool, typer.Option(
+        "--force", help="Even what is no Pagering card, such as another function of its group.",
+    )] = False,
+) -> None:
+    """Bind a card to vfio-pci, so that --device vfio:ADDRESS can reach it. Needs root."""
+    from pagering.pci_function import PciFunction
+    from pagering.vfio_binding import VfioBinding
+
+    function = PciFunction(address)
+    if not force:
+        function.require_card()
+    before, binding = function.driver, VfioBinding(function)
+    after = binding.undo() if undo else binding.bind()
+    Console().print(f"{address}: {before or 'no driver'} -> {after or 'no driver'}",
+                    highlight=False, soft_wrap=True)

@@ -14,6 +14,7 @@ from pagering.doctor import INSTALL
 from pagering.errors import PageringError
 from pagering.model_device import ModelCard
 from pagering.transport import Transport
+from pagering.vfio_transport import open_container, open_iommufd
 
 __all__ = ["KINDS", "Device", "open_device"]
 
@@ -49,7 +50,17 @@ def _sim(name: str, rest: str) -> Device:
     return device
 
 
-KINDS: Mapping[str, Callable[[str, str], Device]] = {"model": _model, "sim": _sim}
+def _vfio(name: str, rest: str) -> Device:
+    return Device(name, open_container(rest))
+
+
+def _iommufd(name: str, rest: str) -> Device:
+    return Device(name, open_iommufd(rest))
+
+
+KINDS: Mapping[str, Callable[[str, str], Device]] = {
+    "model": _model, "sim": _sim, "vfio": _vfio, "iommufd": _iommufd,
+}
 """By kind, what opens a card: it gets the whole name, and what is behind the colon."""
 
 
@@ -64,6 +75,7 @@ def open_device(name: str) -> Device:
     """
     kind, _, rest = name.partition(":")
     if kind not in KINDS:
-        raise PageringError(f"--device must be {' or '.join(KINDS)}, with what it needs behind a "
-                            f"colon, not {name}")
+        *others, last = KINDS
+        raise PageringError(f"--device must be {', '.join(others)} or {last}, with what it needs "
+                            f"behind a colon, not {name}")
     return KINDS[kind](name, rest)
