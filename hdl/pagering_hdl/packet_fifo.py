@@ -76,26 +76,25 @@ class PacketFifo(wiring.Component):
         ]
         wiring.connect(m, reader.commands, wiring.flipped(self.commands))
         wiring.connect(m, wiring.flipped(self.beats), reader.beats)
-        following, after = Signal.like(head), Signal.like(head)
-        m.d.comb += [following.eq(head + 1), after.eq(Mux(self.write, following, head))]
-        m.d.sync += [head.eq(Mux(self.rollback, committed, after)),
-                     self.level.eq(head - reader.place)]
+        after, filled = Signal.like(head), Signal.like(head)
+        m.d.comb += [after.eq(head + self.write), filled.eq(head - reader.place)]
+        m.d.sync += [head.eq(Mux(self.rollback, committed, after)), self.level.eq(filled)]
         with m.If(self.commit):
             m.d.sync += committed.eq(after)
-        self._room(m, head, following, reader.place)
+        self._room(m, filled)
         m.d.sync += Assert((committed - reader.place)[:len(head)] >= reader.freed)
-        m.d.sync += Assert((head - committed)[:len(head)] <= (head - reader.place)[:len(head)])
+        m.d.sync += Assert((head - committed)[:len(head)] <= filled)
         return m
 
-    def _room(self, m, head, following, place):
+    def _room(self, m, filled):
         """Tell a cycle ahead if there is room, without waiting for what is freed just now."""
-        full, fills = (beat == place ^ self.depth for beat in (head, following))
+        full, fills = filled == self.depth, filled == self.depth - 1
         # A frame under way makes room if it is rolled back, unless no beat of it was written.
         under_way = self.under_way
         m.d.sync += [
             self.room.eq(Mux(self.write, ~fills | self.rollback,
                              ~full | (self.rollback & under_way))),
             under_way.eq((under_way | self.write) & ~(self.commit | self.rollback)),
-            Assert(~self.room | (head != place ^ self.depth)),
+            Assert(~self.room | ~full),
             Assert(~self.write | self.room),
         ]

@@ -87,8 +87,8 @@ class Realigner(wiring.Component):
 class PacketReader(wiring.Component):
     """Walks through the committed frames, one beat a cycle, as the commands say.
 
-    A command that is waiting when the last beat of the one before is read costs no cycle; a skip
-    costs one, however long it is.
+    Each command is kept in a register while it is carried out. One that is waiting when the last
+    beat of that before is read costs no cycle; a skip costs one, however long it is.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class PacketReader(wiring.Component):
         What does not end its frame makes whole beats, or with ``realign`` its first part may end
         2 bytes behind a multiple of 4.
     beats : :py:`Out(stream.Signature(bits))`
-        Two cycles later.
+        Three cycles later.
     place : :py:`Out(range(2 * depth))`, enable : :py:`Out(1)`
         Read port of the storage: data one enabled cycle later. The top bit is no address.
     stored : :py:`In(bits)`
@@ -118,7 +118,8 @@ class PacketReader(wiring.Component):
     def __init__(self, bits, depth, *, realign=True):
         self.bits = bits
         self.realign = realign
-        self.sent = Signal(11)
+        self.busy, self.command = Signal(), Signal(ReadCommand)
+        """What is under way; of its beats, those that are left."""
         super().__init__({
             "commands": In(stream.Signature(ReadCommand)),
             "beats": Out(stream.Signature(bits)),
@@ -132,21 +133,23 @@ class PacketReader(wiring.Component):
         m.submodules.realigner = realigner = Realigner(self.bits)
         wiring.connect(m, buffer.o, realigner.fetched)
         wiring.connect(m, wiring.flipped(self.beats), realigner.beats)
-        command, fetched, sent = self.commands.p, buffer.i, self.sent
+        command, fetched = self.command, buffer.i
         last, fresh, skips, takes = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            last.eq(sent == command.last), fresh.eq(1),
+            last.eq(command.last == 0), fresh.eq(1),
             self.enable.eq(~fetched.valid | fetched.ready), fetched.p.data.eq(self.stored),
             self.idle.eq(~fetched.valid & ~buffer.o.valid),
-            skips.eq(self.commands.valid & command.skip),
-            takes.eq(self.commands.valid & ~command.skip & self.enable),
-            self.commands.ready.eq(skips | (takes & last)),
+            skips.eq(self.busy & command.skip),
+            takes.eq(self.busy & ~command.skip & self.enable),
+            self.commands.ready.eq(~self.busy | skips | (takes & last)),
             self.freed.eq(Mux(skips, command.last + 1, takes & fresh)),
         ]
         with m.If(self.enable):
             m.d.sync += [fetched.valid.eq(takes), fetched.p.fresh.eq(fresh)]
-        with m.If(takes):
-            m.d.sync += sent.eq(Mux(last, 0, sent + 1))
+        with m.If(self.commands.ready):
+            m.d.sync += [self.busy.eq(self.commands.valid), command.eq(self.commands.p)]
+        with m.Elif(takes):
+            m.d.sync += command.last.eq(command.last - 1)
         if self.realign:
             self._use(m, takes & last, fetched.p.used, fresh, last)
         # One carry chain: a skip of all beats but one, and one beat more.
@@ -156,7 +159,7 @@ class PacketReader(wiring.Component):
 
     def _use(self, m, ends, shown, fresh, last):
         """Keep what is used up of the beat that was read last."""
-        used, command = Signal(Used(self.bits)), self.commands.p
+        used, command = Signal(Used(self.bits)), self.command
         width = (self.bits // 8 - 1).bit_length()
         after = Signal(width + 1)
         m.d.comb += [

@@ -139,8 +139,8 @@ class ResponseTracker(wiring.Component):
         m.d.comb += [
             self.visible.kind.eq(ticket.kind), self.visible.index.eq(ticket.index),
             self.visible.produced.eq(ticket.produced), self.visible.frames.eq(ticket.frames),
-            self.settled.eq((pending.level == 0) & ~head.o.valid),
-            self.idle.eq((tickets.level == 0) & ~expected.o.valid & self.settled),
+            self.settled.eq(pending.empty & ~head.o.valid),
+            self.idle.eq(tickets.empty & ~expected.o.valid & self.settled),
         ]
         return m
 

@@ -88,6 +88,8 @@ class StreamRelay(wiring.Component):
 class StreamQueue(wiring.Component):
     """A FIFO that keeps the payload's shape.
 
+    That it has room, and that it offers something, are registers.
+
     Parameters
     ----------
     shape : :ref:`shape-like <lang-shapelike>`
@@ -102,8 +104,8 @@ class StreamQueue(wiring.Component):
     -------
     i : :py:`In(stream.Signature(shape))`
     o : :py:`Out(stream.Signature(shape))`
-    level : :py:`Out(range(depth + 1))`
-        Payloads inside.
+    level : :py:`Out(range(depth + 1))`, empty : :py:`Out(1)`
+        Payloads inside, and that there are none.
     """
 
     def __init__(self, shape, *, depth, block=False):
@@ -114,7 +116,7 @@ class StreamQueue(wiring.Component):
         super().__init__({
             "i": In(stream.Signature(shape)),
             "o": Out(stream.Signature(shape)),
-            "level": Out(range(depth + 1)),
+            "level": Out(range(depth + 1)), "empty": Out(1),
         })
 
     def elaborate(self, platform):
@@ -129,26 +131,37 @@ class StreamQueue(wiring.Component):
         into = storage.write_port()
         out = storage.read_port(domain="sync" if self.block else "comb")
         stored, enters, leaves = Signal(range(rows + 1)), Signal(), Signal()
+        some = self._count(m, stored, enters, leaves)
         m.d.comb += [
-            self.i.ready.eq(stored != rows), enters.eq(self.i.valid & self.i.ready),
+            enters.eq(self.i.valid & self.i.ready),
             into.en.eq(enters), into.data.eq(Value.cast(self.i.payload)),
             Value.cast(self.o.payload).eq(out.data),
         ]
-        with m.If(enters ^ leaves):
-            m.d.sync += stored.eq(stored + Mux(enters, 1, -1))
         for port, moves in ((into, enters), (out, leaves)):
             with m.If(moves):
                 m.d.sync += port.addr.eq(following(port.addr))
         if self.block:
-            self._fetch(m, stored, leaves)
+            self._fetch(m, stored, some, leaves)
             m.d.comb += out.en.eq(leaves)
             m.d.sync += Assert(~(enters & leaves & (into.addr == out.addr)))
         else:
-            m.d.comb += [self.o.valid.eq(stored != 0), leaves.eq(self.o.valid & self.o.ready),
-                         self.level.eq(stored)]
+            m.d.comb += [self.o.valid.eq(some), leaves.eq(self.o.valid & self.o.ready),
+                         self.level.eq(stored), self.empty.eq(~some)]
         if platform == "formal":
+            m.d.comb += Assert((self.i.ready == (stored != rows)) & (some == (stored != 0)))
             self._confirm(m, stored, into.addr, out.addr)
         return m
+
+    def _count(self, m, stored, enters, leaves):
+        """Count what is stored; return whether something is."""
+        rows, room, some = self.depth - self.block, Signal(init=1), Signal()
+        m.d.comb += self.i.ready.eq(room)
+        m.d.sync += [room.eq(leaves | (room & ~(enters & (stored == rows - 1)))),
+                     some.eq(enters | (some & ~(leaves & (stored == 1)))),
+                     Assert(room == (stored != rows)), Assert(some == (stored != 0))]
+        with m.If(enters ^ leaves):
+            m.d.sync += stored.eq(stored + Mux(enters, 1, -1))
+        return some
 
     def _confirm(self, m, stored, last, first):
         """Say how rows and level are related: whoever proves anything of a queue has to know."""
@@ -160,10 +173,10 @@ class StreamQueue(wiring.Component):
             row = after
         m.d.comb += Assert(sound.any())
 
-    def _fetch(self, m, stored, leaves):
+    def _fetch(self, m, stored, some, leaves):
         """Let what is stored leave for the output of a block RAM, when that is free."""
-        m.d.comb += [leaves.eq((stored != 0) & (~self.o.valid | self.o.ready)),
-                     self.level.eq(stored + self.o.valid)]
+        m.d.comb += [leaves.eq(some & (~self.o.valid | self.o.ready)),
+                     self.level.eq(stored + self.o.valid), self.empty.eq(~some & ~self.o.valid)]
         with m.If(leaves):
             m.d.sync += self.o.valid.eq(1)
         with m.Elif(self.o.ready):
