@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pagering.array_burst import ArrayBurst, Segments
 from pagering.errors import CardError
 from pagering.page_places import PagePlaces
-from pagering.record_arrays import Numbers, SpanTable, Words, record_dtype
+from pagering.record_arrays import Numbers, SpanTable, Words, constant, record_dtype
 from pagering.records import (
     END,
     FLAGS,
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ArrayReader"]
 
-_SHAPE, _WHOLE = np.uint32(START | END | SPLIT), np.uint32(START | END)
-_PHASE = np.uint8(1 << PHASE_SHIFT)
+_SHAPE = constant(START | END | SPLIT, np.uint32)
+_PHASE = constant(1 << PHASE_SHIFT, np.uint8)
+_PAGE = constant(PAGE_MASK << PAGE_LSB, np.intp)
 _SEGMENTS_MAX = 16
 """Most segments of a frame: 64 KiB in pages of 4."""
 
@@ -60,6 +61,7 @@ class ArrayReader:
         self._table = SpanTable(caps.chunks, caps.chunk_bytes)
         self._places = PagePlaces(owner.pools, caps)
         self._dtype = record_dtype(ring.lead > 0)
+        self._whole = (START | END).to_bytes(4, "little") * ring.entries
         bytes_of_ring = np.frombuffer(ring.view, np.uint8)
         self._phases = bytes_of_ring[ring.lead + PHASE_BYTE::ring.stride]
         self._known = self._places.known
@@ -123,9 +125,11 @@ class ArrayReader:
 
     def _plain(self, records: npt.NDArray[np.void]) -> Segments | None:
         """Return segments that are a frame each, or None if one is not or is wrong."""
+        # Bytes compare faster than arrays do.
+        if (records["flags"] & _SHAPE).tobytes() != self._whole[:4 * len(records)]:
+            return None
         tokens, lengths = np.ascontiguousarray(records["token"]), records["length"]
         pages, spans, good = self._fit(tokens, lengths)
-        good &= records["flags"] & _SHAPE == _WHOLE
         if np.count_nonzero(good) != len(records):
             return None
         return Segments(tokens, pages, self._table.offset[spans], lengths, None)
@@ -134,7 +138,7 @@ class ArrayReader:
              ) -> tuple[Numbers, Numbers, npt.NDArray[np.bool_]]:
         """Return pages, chunks, and which segments lie in memory that there is."""
         numbers = tokens.astype(np.intp)
-        pages, spans = numbers & PAGE_MASK << PAGE_LSB, self._table.of(numbers)
+        pages, spans = numbers & _PAGE, self._table.of(numbers)
         if PAGE_LSB:
             pages >>= PAGE_LSB
         good = self._known[pages]

@@ -50,7 +50,7 @@ class Rate:
     ratio: float
     """To the plain loop of the same stream."""
     target: float | None
-    """Frames per second that are to be reached, if there is one: with a page for each frame."""
+    """Frames per second that are to be reached, if there is one."""
 
     @property
     def reached(self) -> bool:
@@ -159,7 +159,7 @@ def measure(chunk_bytes: int, turns: int) -> list[Rate]:
     for stream in streams.values():
         stream.close()
     return [Rate(name, chunk_bytes, way.returns, streams[name].entries / best[name],
-                 best[PLAIN] / best[name], way.target if chunk_bytes == _CHUNKS[0] else None)
+                 best[PLAIN] / best[name], way.target)
             for name, way in WAYS.items()]
 
 

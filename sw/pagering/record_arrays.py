@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,17 +10,28 @@ import numpy.typing as npt
 from pagering import abi
 from pagering.records import CHUNK_MASK, FIRST_LSB, LAST_LSB
 
-__all__ = ["Numbers", "SpanTable", "Words", "merge_words", "record_dtype"]
+__all__ = ["Numbers", "SpanTable", "Words", "constant", "merge_words", "record_dtype"]
 
 Words: TypeAlias = npt.NDArray[np.uint32]
 Numbers: TypeAlias = npt.NDArray[np.intp]
 
+_Kind = TypeVar("_Kind", bound=np.generic)
+
+
+def constant(value: int, kind: type[_Kind]) -> npt.NDArray[_Kind]:
+    """Return a number as an operand for short arrays: a scalar is converted anew each time."""
+    return np.array(value, kind)
+
+
 _FIELDS = abi.COMPLETION.fields
 _FLAGS_LSB = _FIELDS["start"].lsb
-_SAME_LIFE = np.uint32(abi.TOKEN["page"].mask | abi.TOKEN["generation"].mask)
-_START = np.uint32(abi.TOKEN["page"].mask | abi.TOKEN["generation"].mask | abi.TOKEN["first"].mask)
-_FIRST, _LAST = (np.uint32(abi.TOKEN[name].mask) for name in ("first", "last"))
-_LAST_TO_FIRST, _ONE_CHUNK = np.uint32(LAST_LSB - FIRST_LSB), np.uint32(1 << FIRST_LSB)
+_PAGE, _FIRST, _LAST, _LIFE = (
+    abi.TOKEN[name].mask for name in ("page", "first", "last", "generation"))
+_SAME_LIFE, _START, _FIRST_BITS, _LAST_BITS = (
+    constant(bits, np.uint32) for bits in (_PAGE | _LIFE, _PAGE | _LIFE | _FIRST, _FIRST, _LAST))
+_LAST_TO_FIRST, _ONE_CHUNK = (
+    constant(number, np.uint32) for number in (LAST_LSB - FIRST_LSB, 1 << FIRST_LSB))
+_FIRST_SHIFT, _ONE = constant(FIRST_LSB, np.intp), constant(1, np.intp)
 
 
 def record_dtype(extended: bool) -> np.dtype[Any]:
@@ -70,7 +81,7 @@ class SpanTable:
     @staticmethod
     def of(tokens: Numbers) -> Numbers:
         """Return where in the tables tokens are."""
-        return tokens >> FIRST_LSB
+        return tokens >> _FIRST_SHIFT
 
 
 def merge_words(tokens: Words) -> Words:
@@ -78,14 +89,14 @@ def merge_words(tokens: Words) -> Words:
     if len(tokens) < 2:
         return tokens
     # Each token with the chunk behind its last one in place of its first, beside the next token.
-    behind = (tokens >> _LAST_TO_FIRST & _FIRST) + _ONE_CHUNK | tokens & _SAME_LIFE
-    apart = behind[:-1] != tokens[1:] & _START
-    if np.count_nonzero(apart) == len(apart):
+    behind = (tokens >> _LAST_TO_FIRST & _FIRST_BITS) + _ONE_CHUNK | tokens & _SAME_LIFE
+    apart = np.empty(len(tokens) + 1, bool)
+    apart[0] = apart[-1] = True
+    np.not_equal(behind[:-1], tokens[1:] & _START, apart[1:-1])
+    (cuts,) = apart.nonzero()
+    if len(cuts) > len(tokens):
         return tokens
-    starts, ends = np.empty(len(tokens), bool), np.empty(len(tokens), bool)
-    starts[0] = ends[-1] = True
-    starts[1:] = ends[:-1] = apart
-    merged: Words = tokens[starts]
-    merged &= ~_LAST
-    merged |= tokens[ends] & _LAST
+    merged: Words = tokens[cuts[:-1]]
+    merged &= _START
+    merged |= tokens[cuts[1:] - _ONE] & _LAST_BITS
     return merged

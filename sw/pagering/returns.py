@@ -111,7 +111,8 @@ class ReturnRing:
         start = self._produced % self._entries
         first = min(count, self._entries - start)
         self._copy(start, tokens[:first])
-        self._copy(0, tokens[first:count])
+        if first < count:
+            self._copy(0, tokens[first:count])
         self._produced = self._produced + count & INDEX_MASK
         self._ring_doorbell(self._produced)
         return count
@@ -179,7 +180,8 @@ class ReturnPath:
         taken = 0
         if self._ring is not None and (self.way is ReturnWay.PULL or len(tokens) >= PULL_FROM):
             taken = self._ring.put(tokens)
-        self._window.put(tokens[taken:])
+        if taken < len(tokens):
+            self._window.put(tokens[taken:])
         self.pulled += taken
         self.pushed += len(tokens) - taken
 
