@@ -26,7 +26,14 @@ from pagering.capabilities import Capabilities
 from pagering.card import Card
 from pagering.card_pool import CardPool
 from pagering.clock import Clock
-from pagering.errors import CaptureError, CardError, FrameReleased, PageringError, PoolError
+from pagering.errors import (
+    CaptureError,
+    CardError,
+    CardGone,
+    FrameReleased,
+    PageringError,
+    PoolError,
+)
 from pagering.flow_rules import FlowRule
 from pagering.frame import Frame
 from pagering.header_split import HeaderSplit
@@ -53,6 +60,7 @@ __all__ = [
     "CaptureError",
     "Card",
     "CardError",
+    "CardGone",
     "CardPool",
     "Clock",
     "DmaMemory",

@@ -6,6 +6,7 @@ sizes. Every wait is bounded; an error is one sentence with what, where and what
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from types import TracebackType
 
@@ -14,7 +15,7 @@ from pagering.capabilities import Capabilities, identify, read_capabilities
 from pagering.card_counters import CardCounters
 from pagering.card_pool import CardPool
 from pagering.clock import Clock
-from pagering.errors import CardError
+from pagering.errors import CardError, CardGone
 from pagering.events import EventSource
 from pagering.header_split import HeaderSplit
 from pagering.page_pool import PagePool
@@ -290,6 +291,8 @@ class Card(Steered, Pausing, EventSource, CardCounters):
     def close(self) -> None:
         """Stop receiving, drain queues and pools, retire, free. Again does nothing.
 
+        Of a card that is gone, the memory is freed just so.
+
         Raises
         ------
         CardError
@@ -298,7 +301,8 @@ class Card(Steered, Pausing, EventSource, CardCounters):
         """
         if self.closed:
             return
-        self.receive = False
+        with contextlib.suppress(CardGone):
+            self.receive = False
         for queue in self.queues:
             queue.close(self.timeout)
         for pool in self.pools:

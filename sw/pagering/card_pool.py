@@ -8,14 +8,15 @@ retains outlives the pool; its memory is freed with its last reference.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from pagering import abi
-from pagering.errors import CardError, PoolError
+from pagering.errors import CardError, CardGone, PoolError
 from pagering.page_pool import PagePool
 from pagering.page_pool_page import Page, PageRegion
 from pagering.page_pool_stats import PagePoolStats
-from pagering.polling import wait_until
+from pagering.polling import wait_drained, wait_until
 from pagering.pool_watch import OldestPage, PoolMirror, read_oldest
 
 if TYPE_CHECKING:
@@ -240,10 +241,10 @@ class CardPool:
             If the card does not get there within ``timeout`` seconds.
 
         """
-        self._registers.CONTROL.modify(enable=0)
-        wait_until(lambda: bool(self._registers.STATUS.get("drained")),
-                   f"pool {self.index} is drained",
-                   "do not unmap its memory; reset the card", timeout)
+        with contextlib.suppress(CardGone):
+            self._registers.CONTROL.modify(enable=0)
+        wait_drained(lambda: bool(self._registers.STATUS.get("drained")),
+                     f"pool {self.index} is drained", timeout)
 
     def close(self, timeout: float = 1.0) -> None:
         """Drain, retire, and only then give the memory back. Again does nothing.
@@ -267,8 +268,7 @@ class CardPool:
 
     def _retire(self, timeout: float) -> None:
         self._registers.RETIRE.write(retire=1)
-        wait_until(lambda: self.registered == 0, f"pool {self.index} has no regions",
-                   "do not unmap its memory; reset the card", timeout)
+        wait_drained(lambda: self.registered == 0, f"pool {self.index} has no regions", timeout)
 
     def _give_back(self) -> None:
         self.closed = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CardError", "CaptureError", "FrameReleased", "PageringError", "PoolError"]
+__all__ = ["CardError", "CardGone", "CaptureError", "FrameReleased", "PageringError", "PoolError"]
 
 
 class PageringError(Exception):
@@ -11,6 +11,13 @@ class PageringError(Exception):
 
 class CardError(PageringError):
     """The card is not what the driver expects, or did not answer as it must."""
+
+
+class CardGone(CardError):
+    """The card is not there any more: unplugged, or its process ended.
+
+    It writes to no memory, so all of it can be freed. Writes to its registers are lost.
+    """
 
 
 class PoolError(PageringError):

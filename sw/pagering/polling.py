@@ -6,12 +6,13 @@ takes a long time, on a real card a thousand looks take none.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
-from pagering.errors import CardError
+from pagering.errors import CardError, CardGone
 
-__all__ = ["wait_until"]
+__all__ = ["wait_drained", "wait_until"]
 
 _LOOKS = 2000
 _EAGER_LOOKS = 50
@@ -47,3 +48,18 @@ def wait_until(done: Callable[[], bool], what: str, advice: str, timeout: float 
                             f"{advice}")
         if looks > _EAGER_LOOKS:
             time.sleep(_PAUSE_S)
+
+
+def wait_drained(done: Callable[[], bool], what: str, timeout: float) -> None:
+    """Wait as :func:`wait_until` does, until the card will write no more to some memory.
+
+    A card that is gone is as good as drained.
+
+    Raises
+    ------
+    CardError
+        If the card is there and does not get so far: the memory must stay mapped.
+
+    """
+    with contextlib.suppress(CardGone):
+        wait_until(done, what, "do not unmap its memory; reset the card", timeout)

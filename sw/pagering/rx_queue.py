@@ -18,7 +18,7 @@ from pagering.completion_ring import CompletionRing
 from pagering.errors import CardError
 from pagering.frame_reader import FrameReader
 from pagering.moderation import Moderated
-from pagering.polling import wait_until
+from pagering.polling import wait_drained
 from pagering.queue_async import Awaited
 from pagering.queue_returns import OpenBurst, Returning
 from pagering.queue_stats import Counted, QueueStats
@@ -250,9 +250,8 @@ class RxQueue(Returning, Awaited, Moderated, Counted):
         if self.closed:
             return
         self._registers.CONTROL.write(enable=0)
-        wait_until(lambda: bool(self._registers.STATUS.get("drained")),
-                   f"queue {self.index} is drained",
-                   "do not unmap its memory; reset the card", timeout)
+        wait_drained(lambda: bool(self._registers.STATUS.get("drained")),
+                     f"queue {self.index} is drained", timeout)
         self.returns.close()
         for burst in list(self._bursts):
             burst.close()
