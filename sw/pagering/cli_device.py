@@ -15,8 +15,9 @@ __all__ = ["add_commands"]
 Name = Annotated[str, typer.Option(
     "--device", "-d", help="The card. sim: its RTL, simulated; model: the in-memory card of the "
                            "tests. Frames are made up, or with sim:FILE or model:FILE those of a "
-                           "capture. vfio:0000:01:00.0 and iommufd:0000:01:00.0: the one in this "
-                           "slot, see pagering bind.")]
+                           "capture. vfio-user:PATH: one that pagering card serves. "
+                           "vfio:0000:01:00.0 and iommufd:0000:01:00.0: the one in this slot, see "
+                           "pagering bind.")]
 Queues = Annotated[int | None, typer.Option(
     help="Queues to receive on.", show_default="all, up to 4")]
 _DEFAULT = "model"

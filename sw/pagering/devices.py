@@ -58,8 +58,16 @@ def _iommufd(name: str, rest: str) -> Device:
     return Device(name, open_iommufd(rest))
 
 
+def _vfio_user(name: str, path: str) -> Device:
+    if not path:
+        raise PageringError(f"--device {name} needs a socket: vfio-user:PATH")
+    from pagering.vfio_user import VfioUserCard
+
+    return Device(name, VfioUserCard(path))
+
+
 KINDS: Mapping[str, Callable[[str, str], Device]] = {
-    "model": _model, "sim": _sim, "vfio": _vfio, "iommufd": _iommufd,
+    "model": _model, "sim": _sim, "vfio-user": _vfio_user, "vfio": _vfio, "iommufd": _iommufd,
 }
 """By kind, what opens a card: it gets the whole name, and what is behind the colon."""
 

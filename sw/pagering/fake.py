@@ -44,6 +44,8 @@ class FakeCard:
         Whether it has a clock, and stamps frames.
     load_polls, reset_polls
         How many reads of a region's register, or of STATUS, see it still at work.
+    memory
+        What it reaches; memory of its own if left out.
 
     Raises
     ------
@@ -57,7 +59,7 @@ class FakeCard:
                  frame_bytes: int = 16000, burst_bytes: int = 4096, clock_khz: int = 156_250,
                  parser: bool = True, steering: bool = True, statistics: bool = True,
                  timestamps: bool = True, defer_completions: bool = False, load_polls: int = 0,
-                 reset_polls: int = 0) -> None:
+                 reset_polls: int = 0, memory: HostMemory | None = None) -> None:
         self.config = Capabilities(
             queues=queues, pools=pools, regions=regions, region_pages=region_pages,
             page_bytes=page_bytes, chunk_bytes=chunk_bytes or page_bytes, bus_bytes=bus_bytes,
@@ -75,7 +77,7 @@ class FakeCard:
         self.token_runs: list[int] = []
         """Length of each run of ``write_tokens``."""
         self.closed = False
-        self._memory = HostMemory()
+        self._memory = HostMemory() if memory is None else memory
         self._registers = FakeRegisters(self.config, self._memory, load_polls, reset_polls)
 
     @property

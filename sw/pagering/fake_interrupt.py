@@ -38,6 +38,11 @@ class FakeInterrupt:
         """Forget what it was armed for."""
         self.armed = self.fired = self.forced = False
 
+    @property
+    def waits(self) -> bool:
+        """Whether it will fire if nothing but time passes."""
+        return self.armed and self._since is not None and self.time > 0
+
     def look(self, produced: int, cycle: int) -> bool:
         """Fire if it is due; return whether it does."""
         if not self.armed:

@@ -48,6 +48,13 @@ class _Block:
         self.address = provider.base + offset
 
     @property
+    def place(self) -> tuple[int, int]:
+        """The descriptor of what this is a part of, and at which byte of it this starts."""
+        if self._provider is None:
+            raise PoolError(f"memory at {self.address:#x} was freed")
+        return self._provider.fd, self._offset
+
+    @property
     def view(self) -> memoryview:
         """The bytes. Raises ``PoolError`` once they are freed."""
         if self._provider is None:
@@ -177,11 +184,13 @@ class HugePageProvider(MappedProvider):
                 raise PoolError(f"{name} must be a multiple of 2 MiB, not {value}")
         self.huge = True
         try:
-            fd = os.memfd_create("pagering", os.MFD_CLOEXEC | os.MFD_HUGETLB | os.MFD_HUGE_2MB)
+            fd = os.memfd_create("pagering", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+                                 | os.MFD_HUGETLB | os.MFD_HUGE_2MB)
             super().__init__(_sized(fd, capacity), capacity, base)
         except (OSError, PoolError) as error:
             self.huge = False
-            super().__init__(_sized(os.memfd_create("pagering"), capacity), capacity, base)
+            fd = os.memfd_create("pagering", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+            super().__init__(_sized(fd, capacity), capacity, base)
             warnings.warn(f"no huge pages for {capacity >> 20} MiB, so ordinary ones are used; "
                           f"raise vm.nr_hugepages ({error})", RuntimeWarning, stacklevel=2)
 

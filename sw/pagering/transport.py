@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-__all__ = ["DmaMemory", "EventfdTransport", "MappingTransport", "Transport"]
+__all__ = ["DmaMemory", "EventfdTransport", "MappingTransport", "SharedMemory", "Transport"]
 
 
 @runtime_checkable
@@ -26,6 +26,15 @@ class DmaMemory(Protocol):
 
     def free(self) -> None:
         """Unmap: from here on the card must not write to it. Calling it again does nothing."""
+
+
+@runtime_checkable
+class SharedMemory(DmaMemory, Protocol):
+    """Memory that another process can map."""
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """A descriptor of something larger, and at which byte of it this memory starts."""
 
 
 @runtime_checkable
