@@ -15,6 +15,7 @@ from pagering.errors import PageringError
 from pagering.model_device import ModelCard
 from pagering.transport import Transport
 from pagering.vfio_transport import open_container, open_iommufd
+from pagering.vfio_user import VfioUserCard
 
 __all__ = ["KINDS", "Device", "open_device"]
 
@@ -61,8 +62,6 @@ def _iommufd(name: str, rest: str) -> Device:
 def _vfio_user(name: str, path: str) -> Device:
     if not path:
         raise PageringError(f"--device {name} needs a socket: vfio-user:PATH")
-    from pagering.vfio_user import VfioUserCard
-
     return Device(name, VfioUserCard(path))
 
 

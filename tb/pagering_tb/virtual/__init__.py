@@ -1,0 +1,1 @@
+"""The virtual card: a PCI function behind a vfio-user socket, for drivers and for guests."""

@@ -1,0 +1,91 @@
+"""A virtual card in a thread of the test, or in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pagering_tb.virtual.core import CardCore
+from pagering_tb.virtual.model_core import ModelCore
+from pagering_tb.virtual.server import CardServer
+from pagering_tb.virtual.sources import FrameSource
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Wire:
+    """A source of frames that the test's thread puts on it, whether the card receives or not."""
+
+    def __init__(self) -> None:
+        self._frames: deque[bytes] = deque()
+        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def put(self, frame: bytes) -> None:
+        self._frames.append(frame)
+        os.write(self._write, b".")
+
+    def feed(self, send: Callable[[bytes], bool]) -> None:
+        while self._frames and send(self._frames[0]):
+            self._frames.popleft()
+            os.read(self._read, 1)
+
+    def skip(self) -> None:
+        """Wait for the card."""
+
+    def seconds_to_next(self) -> float | None:
+        return None
+
+    def fileno(self) -> int | None:
+        return self._read
+
+    def close(self) -> None:
+        os.close(self._read)
+        os.close(self._write)
+
+
+@contextlib.contextmanager
+def served(path: Path, core: CardCore | None = None, source: FrameSource | None = None,
+           log: list[str] | None = None) -> Iterator[CardServer]:
+    """Serve a card in a thread."""
+    told: list[str] = [] if log is None else log
+    server = CardServer(core or ModelCore(), str(path), source, told.append)
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        thread.join(20)
+        assert not thread.is_alive()
+        server.close()
+
+
+MODEL_PROCESS = """
+import sys
+sys.path[:0] = {paths!r}
+from pagering.traffic import made_up_frames
+from pagering_tb.virtual.model_core import ModelCore
+from pagering_tb.virtual.server import CardServer
+from pagering_tb.virtual.sources import PacedSource
+CardServer(ModelCore(region_pages=64), {path!r}, PacedSource(made_up_frames(), 1000)).serve()
+"""
+
+
+@contextlib.contextmanager
+def process(path: Path) -> Iterator[subprocess.Popen[Any]]:
+    """Serve a card of the software twin in a process."""
+    text = MODEL_PROCESS.format(paths=[str(ROOT / name) for name in ("sw", "hdl", "tb")],
+                                path=str(path))
+    card = subprocess.Popen([sys.executable, "-c", text], stderr=subprocess.DEVNULL)
+    try:
+        yield card
+    finally:
+        card.kill()
+        card.wait()
