@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from pagering.burst import take_back
 from pagering.errors import FrameReleased
-from pagering.record_arrays import Numbers, SpanTable, Words, merge_words
+from pagering.number_arrays import Numbers, Words
+from pagering.record_arrays import SpanTable, merge_words
 from pagering.records import FLAGS, START, WRITE_ERROR
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from pagering.array_burst import ArrayBurst, Segments
 from pagering.errors import CardError
+from pagering.number_arrays import Numbers, Words, constant
 from pagering.page_places import PagePlaces
-from pagering.record_arrays import Numbers, SpanTable, Words, constant, record_dtype
+from pagering.record_arrays import SpanTable, record_dtype
 from pagering.records import (
     END,
     FLAGS,

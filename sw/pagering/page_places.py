@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pagering.record_arrays import Numbers
+from pagering.number_arrays import Numbers
 from pagering.records import PAGE_MASK
 
 if TYPE_CHECKING:

@@ -7,25 +7,20 @@ other company, arrays of any numbers are taken too: these are looked up in a tab
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pagering.errors import PoolError
+from pagering.number_arrays import Numbers, constant
 from pagering.page_pool import Page, PagePool
 
-__all__ = ["BulkPages", "Numbers", "PageBurst"]
-
-Numbers = npt.NDArray[np.intp]
-"""Page numbers. Of this type because it is what numpy looks up by without converting."""
+__all__ = ["BulkPages", "PageBurst"]
 
 _LARGEST = 1 << 15
 _WIDTH = np.dtype(np.intp).itemsize
-_TOP = _WIDTH - 1 if sys.byteorder == "little" else 0
-"""Where a number's sign is among its bytes."""
-_OUT = 0xFFFF
+_OUT = constant(0xFFFF, np.uint16)
 _OUT_BYTES = b"\xff" * 2 * _LARGEST
 _ORDER = np.arange(_LARGEST, dtype=np.uint16)
 _ORDER_BYTES = _ORDER.tobytes()
@@ -94,8 +89,9 @@ class BulkPages:
         self.served = self.returned = 0
         self._stack = [PageBurst(np.arange(count, dtype=np.intp).tobytes())]
         self._out: set[PageBurst] = set()
-        # _OUT for a page that is out but of no burst that is, else anything.
-        self._marks = np.zeros(count, np.uint16)
+        # _OUT for a page that is out but of no burst that is, else anything. The second half is
+        # of no pages and never _OUT: numpy counts negative numbers from the end.
+        self._marks = np.zeros(2 * count, np.uint16)
 
     @property
     def free(self) -> int:
@@ -144,11 +140,11 @@ class BulkPages:
         PoolError
             If one of them is not out, or is there twice. Nothing changes.
         """
-        back = np.array(numbers, np.intp)
+        back = PageBurst(np.asarray(numbers, np.intp).tobytes())
         self._break_up()
-        self._mark_back(back)
-        self._stack.append(PageBurst(back.tobytes()))
-        self.returned += len(back)
+        self._mark_back(back.numbers)
+        self._stack.append(back)
+        self.returned += len(back.numbers)
 
     def close(self) -> None:
         """Return all pages to the pool.
@@ -187,15 +183,13 @@ class BulkPages:
 
     def _mark_back(self, numbers: Numbers) -> None:
         count = len(numbers)
-        if count > len(self._marks):
-            raise PoolError(f"{count} pages cannot be out: there are {len(self._marks)}")
+        if count > len(self.pages):
+            raise PoolError(f"{count} pages cannot be out: there are {len(self.pages)}")
         try:
-            # numpy would count negative numbers from the end.
-            negative = numbers.tobytes()[_TOP::_WIDTH].strip(b"\0")
-            marks = b"" if negative else self._marks[numbers].tobytes()
+            all_out = self._marks[numbers].tobytes() == _OUT_BYTES[:2 * count]
         except IndexError:
-            marks = b""
-        if marks != _OUT_BYTES[:2 * count]:
+            all_out = False
+        if not all_out:
             raise PoolError(f"page {self._first_wrong(numbers)} is not out: returned twice, or "
                             f"never handed out")
         # Each page gets its place in the array for a mark; a page that is there twice has one
@@ -206,6 +200,6 @@ class BulkPages:
             raise PoolError("a page is twice among those to return")
 
     def _first_wrong(self, numbers: Numbers) -> Any:
-        within = (numbers >= 0) & (numbers < len(self._marks))
+        within = (numbers >= 0) & (numbers < len(self.pages))
         within[within] = self._marks[numbers[within]] == _OUT
         return numbers[~within][0]

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pagering import abi
+from pagering.number_arrays import Numbers, Words, constant
 from pagering.records import CHUNK_MASK, FIRST_LSB, LAST_LSB
 
-__all__ = ["Numbers", "SpanTable", "Words", "constant", "merge_words", "record_dtype"]
-
-Words: TypeAlias = npt.NDArray[np.uint32]
-Numbers: TypeAlias = npt.NDArray[np.intp]
-
-_Kind = TypeVar("_Kind", bound=np.generic)
-
-
-def constant(value: int, kind: type[_Kind]) -> npt.NDArray[_Kind]:
-    """Return a number as an operand for short arrays: a scalar is converted anew each time."""
-    return np.array(value, kind)
-
+__all__ = ["SpanTable", "merge_words", "record_dtype"]
 
 _FIELDS = abi.COMPLETION.fields
 _FLAGS_LSB = _FIELDS["start"].lsb
