@@ -60,6 +60,6 @@ the counts, ``counter_registers`` show them.
 ``engine`` is made of assemblies, which have the parts and the wires to them: ``receive_path``,
 ``page_store``, ``write_path``, ``completion_path``, ``return_path``, ``pool_gauges``,
 ``card_control``, ``register_side`` and ``counting`` (``assembly``). ``top`` gives its ports their
-names, ``generate`` writes Verilog. ``config`` says what a card is made of, ``layouts`` what travels
-through it.
+names (``observed_top`` one more), ``generate`` writes Verilog. ``config`` says what a card is made
+of, ``layouts`` what travels through it.
 """

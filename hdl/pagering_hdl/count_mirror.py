@@ -49,6 +49,8 @@ class CountMirror(wiring.Component):
     jobs : :py:`Out(stream.Signature(LineJob))`
         One beat each.
     beats : :py:`Out(stream.Signature(WriteBeat(bits)))`
+    timing : :py:`Out(1)`
+        Nothing is looked at, for it is too early to write.
     """
 
     def __init__(self, config):
@@ -59,7 +61,7 @@ class CountMirror(wiring.Component):
             "pools": In(config.pools), "queues": In(config.queues), "closed": In(1),
             "indices": In(stream.Signature(IndexWrite)),
             "jobs": Out(stream.Signature(LineJob)),
-            "beats": Out(stream.Signature(WriteBeat(config.bus_bits))),
+            "beats": Out(stream.Signature(WriteBeat(config.bus_bits))), "timing": Out(1),
         })
         self.pool, self.address = Signal(range(max(2, config.pools))), Signal(64)
         self.counts, self.told, self.kept = Signal(Counts), Signal(), Signal()
@@ -78,6 +80,7 @@ class CountMirror(wiring.Component):
         m.submodules.written = self.written = BlockTable(Counts, depth=self.config.pools)
         self._offer(m)
         passed, due, turn = Signal(16), Signal(init=1), Signal()
+        m.d.comb += self.timing.eq(~due)
         with m.If(~due):
             m.d.sync += [passed.eq(passed + 1), due.eq((passed >= self.period)
                                                        & (passed >= MIRROR_PERIOD_MIN))]

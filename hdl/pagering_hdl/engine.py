@@ -68,6 +68,8 @@ class Engine(wiring.Component):
         The host asks for a reset.
     idle : :py:`Out(1)`
         No frame inside, no write or read under way.
+    timing : :py:`Out(1)`
+        The host may hear of something when a timer ends, though nothing comes from outside.
     """
 
     def __init__(self, config):
@@ -79,6 +81,7 @@ class Engine(wiring.Component):
             "access_refusal": In(Refusal), "refused": Out(1),
             "irq": Out(config.queues + 1), "pause": Out(1),
             "closed": In(1), "clearing": In(1), "reset": Out(1), "idle": Out(1),
+            "timing": Out(1),
         })
 
     @staticmethod
@@ -100,9 +103,16 @@ class Engine(wiring.Component):
         m.d.comb += [
             self.irq.eq(Cat(interrupts.fired, card.irq)), self.reset.eq(card.reset),
             self.pause.eq(self.control.pauser.status.pause), self.idle.eq(self._is_idle()),
-            self.refused.eq(self.counters.refused.valid),
+            self.refused.eq(self.counters.refused.valid), self.timing.eq(self._is_timing()),
         ]
         return m
+
+    def _is_timing(self):
+        timing = (self.completions.interrupts.timing | ~self.completions.lines.idle
+                  | ~self.store.loader.idle)
+        if self.config.pool_watch:
+            timing |= self.gauges.mirror.timing
+        return timing
 
     def _is_idle(self):
         writes, completions = self.writes, self.completions

@@ -8,6 +8,7 @@ from pathlib import Path
 from amaranth.back import verilog as backend
 
 from .config import CardConfig
+from .observed_top import ObservedTop
 from .top import Top
 
 __all__ = ["MODULE", "plain", "verilog", "write"]
@@ -45,9 +46,12 @@ def plain(text: str) -> str:
         r"`endif", text)
 
 
-def verilog(config: CardConfig) -> str:
-    """Return the Verilog text of a card. The same configuration gives the same text."""
-    top = Top(config)
+def verilog(config: CardConfig, observed: bool = False) -> str:
+    """Return the Verilog text of a card. The same configuration gives the same text.
+
+    With ``observed`` it has the port of :class:`ObservedTop`.
+    """
+    top = (ObservedTop if observed else Top)(config)
     return plain(backend.convert(top, name=MODULE, ports=list(top.ports.values()),
                                  emit_src=False, strip_internal_attrs=True))
 

@@ -44,6 +44,8 @@ class Interrupts(wiring.Component):
         One queue after the other, as it is just now.
     armed, fired : :py:`Out(queues)`
         A bit for each queue. ``fired`` stays until the queue is armed again.
+    timing : :py:`Out(1)`
+        Completions wait for their time, or for others to come.
     """
 
     def __init__(self, queues):
@@ -52,7 +54,7 @@ class Interrupts(wiring.Component):
             "visible": In(Visible), "arm": In(Arm), "view": Out(QueueView),
             "restart": In(1), "restart_index": In(Index), "force": In(1), "force_index": In(Index),
             "moderation": Out(Lookup(Index, Moderation)),
-            "armed": Out(queues), "fired": Out(queues),
+            "armed": Out(queues), "fired": Out(queues), "timing": Out(1),
         })
 
     def elaborate(self, platform):
@@ -73,6 +75,7 @@ class Interrupts(wiring.Component):
             walk.visible.eq(self.visible), walk.arm.eq(self.arm), walk.waits.eq(self.waits),
             walk.restart.eq(self.restart), walk.restart_index.eq(self.restart_index),
             rule.now.eq(now), rule.candidate.eq(walk.candidate),
+            self.timing.eq((self.armed & self.waits).any()),
             self.view.eq(Cat(walk.candidate.queue, walk.candidate.produced)),
             since.write.addr.eq(rule.verdict.queue), since.write.data.eq(now),
         ]

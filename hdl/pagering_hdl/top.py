@@ -52,9 +52,9 @@ class Top(Elaboratable):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        engine = Engine(config)
+        self.engine = engine = Engine(config)
         m.submodules.window = window = RegisterWindow(config)
-        m.submodules.reset = reset = ResetControl(
+        m.submodules.reset = self.reset = reset = ResetControl(
             max(RULE_ROWS, 8 * config.queues, 2 * config.pools, config.regions,
                 counter_rows(config)))
         m.submodules.engine = ResetInserter(reset.clear)(engine)
