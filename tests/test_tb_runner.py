@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pagering_tb import runner
-from pagering_tb.runner import Result, build_verilog, cache_dir, simulate
+from pagering_tb.build_cache import cache_dir
+from pagering_tb.runner import Result, build_verilog, simulate
 from pagering_tb.simulators import SimulatorError
 from rtl.writer import writer_verilog
 

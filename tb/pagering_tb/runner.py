@@ -9,9 +9,6 @@ printed is in a file, whose last lines go into the error if it fails.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
-import importlib.util
 import json
 import logging
 import os
@@ -24,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .build_cache import cache_dir, digest, locked, verilog_text, write_atomically
 from .simulators import (
     TOP,
     SimulatorError,
@@ -31,17 +29,14 @@ from .simulators import (
     environment,
     fingerprint,
     sources,
-    version,
 )
 
 if TYPE_CHECKING:
     from pagering_hdl.config import CardConfig
 
-__all__ = ["Result", "build", "build_verilog", "cache_dir", "simulate", "verilog_text"]
+__all__ = ["Result", "build", "build_verilog", "simulate"]
 
 _RESULTS = "results.xml"
-_RECIPE = 3
-"""Part of every hash; raised when this file changes how things are built."""
 _NOISE = ("DeprecationWarning", "INFO ", "**************")
 _environment_lock = threading.Lock()
 
@@ -71,38 +66,6 @@ class Result:
         return self
 
 
-def cache_dir() -> Path:
-    """Return where builds are kept.
-
-    ``$PAGERING_CACHE``, else ``build/`` of the checkout, else the user's cache directory.
-    """
-    if chosen := os.environ.get("PAGERING_CACHE"):
-        return Path(chosen).absolute()
-    root = Path(__file__).resolve().parents[2]
-    if (root / "pyproject.toml").is_file() and (root / "hdl").is_dir():
-        return root / "build"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "pagering"
-
-
-def verilog_text(config: CardConfig) -> str:
-    """Return the card's Verilog, from the cache if nothing it is made from has changed."""
-    package = importlib.util.find_spec("pagering_hdl")
-    contract = importlib.util.find_spec("pagering.abi")
-    if package is None or package.origin is None or contract is None or contract.origin is None:
-        raise SimulatorError("the card's sources are not installed; run `pip install -e .[sim]` "
-                             "in the checkout")
-    sources = [*sorted(Path(package.origin).parent.rglob("*.py")), Path(contract.origin)]
-    key = _digest("verilog", repr(config), version("amaranth"),
-                  *(f"{path.name}\n{path.read_text(encoding='utf-8')}" for path in sources))
-    kept = cache_dir() / "verilog" / f"{key}.v"
-    with _locked(kept):
-        if not kept.exists():
-            from pagering_hdl.generate import verilog  # slow to import: only when needed
-            _write_atomically(kept, verilog(config))
-        return kept.read_text(encoding="utf-8")
-
-
 def build(config: CardConfig, simulator: str = "verilator", waves: bool = False) -> Path:
     """Build the card for a simulator; return the directory to give to :func:`simulate`.
 
@@ -119,10 +82,10 @@ def build_verilog(text: str, simulator: str = "verilator", waves: bool = False) 
     variables = environment(simulator)
     text = sources(text, simulator, waves)
     args = build_args(simulator, waves)
-    key = _digest("simulation", text, simulator, str(waves), *args, *fingerprint(simulator))
+    key = digest("simulation", text, simulator, str(waves), *args, *fingerprint(simulator))
     where = cache_dir() / "sim" / f"{simulator}-{key}"
     done = where / "built.json"
-    with _locked(where):
+    with locked(where):
         if not done.exists():
             shutil.rmtree(where, ignore_errors=True)
             where.mkdir(parents=True)
@@ -130,7 +93,7 @@ def build_verilog(text: str, simulator: str = "verilator", waves: bool = False) 
             for library in ("liblz4.a", "libz.a") if waves and simulator == "verilator" else ():
                 (where / library).write_bytes(b"!<arch>\n")  # empty: the headers are all of it
             _compile(where, simulator, waves, args, variables)
-            _write_atomically(done, json.dumps({"simulator": simulator, "waves": waves}))
+            write_atomically(done, json.dumps({"simulator": simulator, "waves": waves}))
     return where
 
 
@@ -163,7 +126,7 @@ def _lend_runtime(where: Path, waves: bool) -> Path:
 
     Return where it is kept.
     """
-    key = _digest("runtime", str(waves), *fingerprint("verilator"))
+    key = digest("runtime", str(waves), *fingerprint("verilator"))
     kept = cache_dir() / "sim" / f"runtime-{key}"
     for built in kept.glob("*.o"):
         mine = where / built.name
@@ -255,34 +218,11 @@ def _assertion(log: Path) -> str:
     return ""
 
 
-def _digest(*parts: str) -> str:
-    digest = hashlib.sha256(f"{_RECIPE}".encode())
-    for part in parts:
-        digest.update(b"%d:" % len(part) + part.encode())
-    return digest.hexdigest()[:20]
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
-
-
 def _tail(log: Path, lines: int = 25) -> str:
     if not log.exists():
         return ""
     text = log.read_text(encoding="utf-8", errors="replace").splitlines()
     return "\n".join([line for line in text if not any(n in line for n in _NOISE)][-lines:])
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a cache entry, across processes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_name(f"{path.name}.lock"), "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from rich.console import Console
 
 from pagering.abi import DropCause, Fault
-from pagering_tb.runner import cache_dir
+from pagering_tb.build_cache import cache_dir
 
 from .job import CARDS, Outcome, build, storm
 

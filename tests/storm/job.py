@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pagering_hdl.config import CardConfig
-from pagering_tb.runner import Result, build_verilog, simulate, verilog_text
+from pagering_tb.build_cache import verilog_text
+from pagering_tb.runner import Result, build_verilog, simulate
 
 __all__ = ["CARDS", "Outcome", "build", "storm"]
 

@@ -20,7 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pagering.errors import PageringError
-from pagering_tb.runner import cache_dir
+from pagering_tb.build_cache import cache_dir
 
 from .counterexample import Counterexample, read_counterexample
 
