@@ -185,8 +185,8 @@ def test_top_and_selftest_run() -> None:
 @pytest.mark.parametrize("command", ["rx", "top", "stats", "selftest"])
 def test_devices_that_there_are_not(command: str) -> None:
     assert run(command, "--device", "card0") == (
-        2, "", "pagering: --device must be model, sim, vfio-user, vfio or iommufd, with what it "
-               "needs behind a colon, not card0\n")
+        2, "", "pagering: --device must be model, sim, library, vfio-user, vfio or iommufd, with "
+               "what it needs behind a colon, not card0\n")
     status, _, errors = run(command, "--device", "model:missing.pcap")
     assert (status, errors) == (
         2, "pagering: missing.pcap does not exist; give a pcap or pcapng file\n")

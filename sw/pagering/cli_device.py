@@ -13,9 +13,10 @@ from pagering.errors import PageringError
 __all__ = ["add_commands"]
 
 Name = Annotated[str, typer.Option(
-    "--device", "-d", help="The card. sim: its RTL, simulated; model: the in-memory card of the "
-                           "tests. Frames are made up, or with sim:FILE or model:FILE those of a "
-                           "capture. vfio-user:PATH: one that pagering card serves. "
+    "--device", "-d", help="The card. library: its RTL, compiled; sim: the same under cocotb; "
+                           "model: the in-memory card of the tests. Frames are made up, or with "
+                           "library:pcap=FILE, sim:FILE or model:FILE those of a capture. "
+                           "vfio-user:PATH: one that pagering card serves. "
                            "vfio:0000:01:00.0 and iommufd:0000:01:00.0: the one in this slot, see "
                            "pagering bind.")]
 Queues = Annotated[int | None, typer.Option(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pagering.doctor import INSTALL
 from pagering.errors import PageringError
@@ -41,13 +42,22 @@ def _model(name: str, rest: str) -> Device:
     return Device(name, card, card.send, card.ended)
 
 
-def _sim(name: str, rest: str) -> Device:
+def _bench(name: str, module: str) -> Any:
+    """Return a module of the test bench, which a host with a card does without."""
     try:
-        bench = importlib.import_module("pagering_tb.sim_device")
+        return importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise PageringError(f"--device {name} needs {error.name}, which is not installed; get it "
                             f"{INSTALL}") from error
-    device: Device = bench.open_simulated(name, rest)
+
+
+def _sim(name: str, rest: str) -> Device:
+    device: Device = _bench(name, "pagering_tb.sim_device").open_simulated(name, rest)
+    return device
+
+
+def _library(name: str, rest: str) -> Device:
+    device: Device = _bench(name, "pagering_tb.library.device").open_library(name, rest)
     return device
 
 
@@ -66,7 +76,8 @@ def _vfio_user(name: str, path: str) -> Device:
 
 
 KINDS: Mapping[str, Callable[[str, str], Device]] = {
-    "model": _model, "sim": _sim, "vfio-user": _vfio_user, "vfio": _vfio, "iommufd": _iommufd,
+    "model": _model, "sim": _sim, "library": _library, "vfio-user": _vfio_user, "vfio": _vfio,
+    "iommufd": _iommufd,
 }
 """By kind, what opens a card: it gets the whole name, and what is behind the colon."""
 
