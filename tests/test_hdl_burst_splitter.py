@@ -28,26 +28,31 @@ def beats(size, bus_bytes):
     return -(-size // bus_bytes)
 
 
-CARDS = [config(), config(bus_bits=128, burst_bytes=64), config(bus_bits=512, burst_bytes=4096),
-         config(bus_bits=64, burst_bytes=2048)]
+CARDS = {
+    "64/256": config(), "128/64": config(bus_bits=128, burst_bytes=64),
+    "512/4096 shared": config(bus_bits=512, burst_bytes=4096),
+    "64/2048 shared": config(burst_bytes=2048), "64/256 shared": config(chunk_bytes=64),
+    "64/2048": config(burst_bytes=2048, chunk_bytes=4096),
+}
 
 
-@pytest.mark.parametrize("card", CARDS, ids=["64/256", "128/64", "512/4096", "64/2048"])
+@pytest.mark.parametrize("card", CARDS.values(), ids=CARDS)
 @pytest.mark.parametrize("seed", range(2))
 def test_random_writes_against_split(card, seed):
     rng = random.Random(seed)
     dut = BurstSplitter(card)
     bus = card.bus_bytes
+    step = bus if card.shares_bursts else card.burst_bytes
     segments, lines = [], []
     expected = {0: [], 1: []}
     for _ in range(50):
         kind = rng.choice((Kind.SEGMENT, Kind.SEGMENT, Kind.SEGMENT, Kind.CLOSE, Kind.FENCE_QUEUE))
-        start = rng.randrange(4096) // bus * bus
+        start = rng.randrange(4096) // step * step
         address = rng.getrandbits(64 - 12) << 12 | start
         length = min(4096 - start, rng.choice((rng.randrange(1, 4097), card.burst_bytes, bus, 1)))
         follows = rng.randrange(2)
         segments.append({"kind": kind, "index": rng.randrange(64), "address": address,
-                         "length": length, "follows": follows})
+                         "top": length - 1, "follows": follows})
         cut = list(split(address, length, card.burst_bytes)) if kind is Kind.SEGMENT else [None]
         joins = follows and address % card.burst_bytes != 0
         expected[0] += [(piece, kind, segments[-1]["index"], piece is cut[-1],
@@ -55,11 +60,11 @@ def test_random_writes_against_split(card, seed):
     for _ in range(30):
         kind = rng.choice((Kind.SEGMENT, Kind.SEGMENT, Kind.START_QUEUE))
         start = rng.randrange(4) * 16 // bus * bus
-        job = {"kind": kind, "index": rng.randrange(64), "length": 64 - start,
+        job = {"kind": kind, "index": rng.randrange(64), "top": 63 - start,
                "address": rng.getrandbits(40) * 64 + start, "produced": rng.getrandbits(17),
                "frames": rng.randrange(5), "mirror": rng.randrange(2)}
         lines.append(job)
-        burst = (job["address"], job["length"]) if kind is Kind.SEGMENT else None
+        burst = (job["address"], job["top"] + 1) if kind is Kind.SEGMENT else None
         expected[1].append((burst, kind, job["index"], True, 0))
     count = len(expected[0]) + len(expected[1])
     parts = []
@@ -90,9 +95,9 @@ def test_a_part_a_cycle_and_lines_go_first():
 
     async def bench(ctx):
         ctx.set(dut.parts.ready, 1)
-        ctx.set(dut.segments.payload, {"address": 0x10000, "length": 1000})
+        ctx.set(dut.segments.payload, {"address": 0x10000, "top": 999})
         ctx.set(dut.segments.valid, 1)
-        ctx.set(dut.lines.payload, {"address": 0x40, "length": 64})
+        ctx.set(dut.lines.payload, {"address": 0x40, "top": 63})
         seen = []
         for cycle in range(6):
             ctx.set(dut.lines.valid, cycle in (0, 2))

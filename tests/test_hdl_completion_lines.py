@@ -68,14 +68,14 @@ class Lines:
 
     async def write(self, ctx, job):
         bus = self.card.bus_bytes
-        address, count = job["address"], -(-job["length"] // bus)
+        address, end = job["address"], job["address"] + job["top"]
         assert address % bus == 0
-        assert address // 64 == (address + job["length"] - 1) // 64
-        for _ in range(count):
+        assert address // 64 == end // 64
+        for _ in range(job["top"] // bus + 1):
             beat = await get(ctx, self.reader.beats)
             for lane in range(bus):
                 if beat["strobe"] >> lane & 1:
-                    assert lane + address < job["address"] + job["length"]
+                    assert lane + address <= end
                     self.memory[address + lane] = beat["data"] >> 8 * lane & 0xFF
             address += bus
 
@@ -171,7 +171,7 @@ def test_every_part_of_a_line(bits, extended, first, count):
                                             BASES[0] + stride * (first + count)))
     job, = dut.jobs
     start = stride * first // dut.card.bus_bytes * dut.card.bus_bytes
-    assert (job["address"], job["length"]) == (BASES[0] + start, stride * (first + count) - start)
+    assert (job["address"], job["top"]) == (BASES[0] + start, stride * (first + count) - start - 1)
     assert (job["produced"], job["frames"]) == (first + count, count)
 
 

@@ -56,7 +56,7 @@ class Host:
             cycle += 1
             if valid:
                 assert (job.kind, job.mirror) == (Kind.SEGMENT, 1)
-                assert job.length == lanes
+                assert job.top == lanes - 1
                 assert job.address % lanes == 0
                 jobs.append((cycle, job.address))
             if came:

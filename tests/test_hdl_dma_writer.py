@@ -17,7 +17,7 @@ def random_bursts(rng, card, count):
     for _ in range(count):
         line, total = rng.random() < 0.4, 0
         mirror = line and rng.random() < 0.4
-        parts = 1 if line else rng.choice((1, 1, 2, 4))
+        parts = 1 if line or not card.shares_bursts else rng.choice((1, 1, 2, 4))
         for number in range(parts):
             last = 0 if mirror else rng.randrange(min(64 // bus, 4) if line else 8)
             tail = rng.randrange(bus)
@@ -52,10 +52,19 @@ def bus_beats(dut, into, ready):
     return bench
 
 
+def sources(dut, card, bursts, contents, gaps):
+    """Return the benches that tell the writer of its bursts."""
+    told = [source(dut.contents, contents, random.Random(4) if gaps else None)]
+    if card.shares_bursts:
+        told.append(source(dut.bursts, bursts, random.Random(1) if gaps else None))
+    return told
+
+
+@pytest.mark.parametrize("chunk", [1024, 4096])
 @pytest.mark.parametrize("bits", [64, 128, 256, 512])
-def test_random_bursts(bits):
+def test_random_bursts(bits, chunk):
     rng = random.Random(bits)
-    card = config(bus_bits=bits, burst_bytes=4 * bits)
+    card = config(bus_bits=bits, burst_bytes=2048, chunk_bytes=chunk)
     dut = DmaWriter(card)
     bursts, contents, frames, lines, mirrors, expected = random_bursts(rng, card, 60)
     got = []
@@ -63,8 +72,7 @@ def test_random_bursts(bits):
     async def wait(ctx):
         while len(got) < len(expected):
             await ctx.tick()
-    simulate(dut, source(dut.bursts, bursts, random.Random(1)),
-             source(dut.contents, contents, random.Random(4)),
+    simulate(dut, *sources(dut, card, bursts, contents, gaps=True),
              source(dut.frame_beats, frames, random.Random(2), 0.8),
              source(dut.line_beats, lines, random.Random(3), 0.8),
              source(dut.mirror_beats, mirrors, random.Random(5), 0.8), wait,
@@ -72,8 +80,9 @@ def test_random_bursts(bits):
     assert got == expected
 
 
-def test_no_cycle_is_lost_between_bursts():
-    card = config()
+@pytest.mark.parametrize(("bits", "chunk"), [(64, 64), (64, 1024), (128, 1024)])
+def test_no_cycle_is_lost_between_bursts(bits, chunk):
+    card = config(bus_bits=bits, chunk_bytes=chunk)
     dut = DmaWriter(card)
     bursts, contents, frames, lines, mirrors, expected = random_bursts(random.Random(9), card, 30)
     busy = []
@@ -84,7 +93,7 @@ def test_no_cycle_is_lost_between_bursts():
         for _ in expected[2:]:
             busy.append(ctx.get(dut.bus.wvalid))
             await ctx.tick()
-    simulate(dut, source(dut.bursts, bursts), source(dut.contents, contents),
+    simulate(dut, *sources(dut, card, bursts, contents, gaps=False),
              source(dut.frame_beats, frames), source(dut.line_beats, lines),
              source(dut.mirror_beats, mirrors), bench)
     assert all(busy)

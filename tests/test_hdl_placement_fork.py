@@ -15,7 +15,8 @@ MARKS = (Kind.CLOSE, Kind.START_QUEUE, Kind.FENCE_POOL)
 
 def placement(rng, kind):
     return {"kind": kind, "index": rng.randrange(64), "length": rng.randrange(1, 4097),
-            "address": rng.getrandbits(64), "start": rng.getrandbits(1), "end": rng.getrandbits(1),
+            "top": rng.randrange(4096), "address": rng.getrandbits(64),
+            "start": rng.getrandbits(1), "end": rng.getrandbits(1),
             "last_of_page": rng.getrandbits(1), "apart": rng.getrandbits(1),
             "token": {"page": rng.getrandbits(16), "first": rng.getrandbits(6),
                       "last": rng.getrandbits(6), "generation": rng.getrandbits(4)}}
@@ -31,7 +32,7 @@ def test_random_takers(seed):
              sink(dut.jobs, jobs, len(sent), random.Random(seed + 2), 0.5),
              sink(dut.pending, pending, len(sent), random.Random(seed + 3), 0.5),
              background=[rules(stream) for stream in (dut.jobs, dut.pending)])
-    for name in ("kind", "index", "address", "length"):
+    for name in ("kind", "index", "address", "top"):
         assert [job[name] for job in jobs] == [p[name] for p in sent]
     for name in ("kind", "index", "apart", "token", "length", "start", "end", "last_of_page"):
         assert [item[name] for item in pending] == [p[name] for p in sent]

@@ -10,11 +10,19 @@ from amaranth.hdl import Module, Signal
 
 from hdl_streams import plain, rules, simulate, sink, source
 from pagering_hdl.page_table import Open
-from pagering_hdl.streams import TAPS, StreamBuffer, StreamQueue, StreamRelay, following
+from pagering_hdl.streams import (
+    TAPS,
+    StreamBuffer,
+    StreamQueue,
+    StreamRelay,
+    StreamSkid,
+    following,
+)
 
 STAGES = {
     "buffer": (lambda shape: StreamBuffer(shape), 1),
     "relay": (lambda shape: StreamRelay(shape), 1),
+    "skid": (lambda shape: StreamSkid(shape), 1),
     "queue": (lambda shape: StreamQueue(shape, depth=4), 1),
     "queue of 2": (lambda shape: StreamQueue(shape, depth=2), 1),
     "block queue": (lambda shape: StreamQueue(shape, depth=5, block=True), 2),
@@ -73,6 +81,25 @@ def test_a_relay_takes_one_in_two_cycles_and_says_so_without_looking_ahead():
     assert taken == [1, 0] * 10
 
 
+@pytest.mark.parametrize("kind", ["skid", "queue", "queue of 2", "block queue"])
+def test_ready_and_valid_do_not_look_ahead(kind):
+    dut = STAGES[kind][0](8)
+    rng = random.Random(7)
+
+    async def bench(ctx):
+        for _ in range(100):
+            told = set()
+            for wants in range(4):
+                ctx.set(dut.i.valid, wants & 1)
+                ctx.set(dut.o.ready, wants >> 1)
+                told.add((ctx.get(dut.i.ready), ctx.get(dut.o.valid)))
+            assert len(told) == 1
+            ctx.set(dut.i.valid, rng.getrandbits(1))
+            ctx.set(dut.o.ready, rng.getrandbits(1))
+            await ctx.tick()
+    simulate(dut, bench)
+
+
 @pytest.mark.parametrize("block", [False, True])
 def test_level_counts_what_is_inside(block):
     dut = StreamQueue(8, depth=4, block=block)
@@ -84,6 +111,7 @@ def test_level_counts_what_is_inside(block):
             ctx.set(dut.i.valid, rng.getrandbits(1))
             ctx.set(dut.o.ready, rng.getrandbits(1))
             assert ctx.get(dut.level) == inside <= 4
+            assert ctx.get(dut.empty) == (inside == 0)
             inside += (ctx.get(dut.i.valid & dut.i.ready)
                        - ctx.get(dut.o.valid & dut.o.ready))
             await ctx.tick()

@@ -17,7 +17,8 @@
 ``page_table``           who has each page; every change of hands
 ``placement_fork``       starts writing and waiting for a segment
 ``packet_reader``        reads the segment's beats; shifts a payload that began in mid-beat
-``burst_splitter``       cuts writes into bursts
+``burst_splitter``       cuts writes into bursts (``burst_merger`` joins small ones, or
+                         ``burst_fork`` sends them as they are)
 ``dma_writer``           puts them on the bus
 ``response_tracker``     waits for the bus to answer
 ``deliverer``            hands a written segment to the host

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from .burst_splitter import Part
 from .layouts import Index, Kind, RingIndex
 
-__all__ = ["Address", "BurstMerger", "PartData", "Ticket"]
+__all__ = ["Address", "BurstMerger", "PartData", "Ticket", "opening"]
 
 
 class Address(data.Struct):
@@ -50,6 +50,16 @@ class Ticket(data.Struct):
     """The last of its segments has another burst."""
     produced: RingIndex
     frames: unsigned(3)
+
+
+def opening(burst, ticket, part):
+    """Make a burst of a part: return the statements that do."""
+    return [
+        burst.address.eq(part.address), burst.last.eq(part.last),
+        ticket.ends.eq(part.end), ticket.goes_on.eq(~part.end),
+        *(getattr(ticket, name).eq(getattr(part, name))
+          for name in ("kind", "index", "line", "mirror", "produced", "frames")),
+    ]
 
 
 class BurstMerger(wiring.Component):
@@ -112,7 +122,7 @@ class BurstMerger(wiring.Component):
         ]
         with m.If(enters):
             m.d.sync += opened.eq(1)
-            m.d.sync += self._begin(burst, ticket, part)
+            m.d.sync += opening(burst, ticket, part)
             with m.If(joins):
                 m.d.sync += [burst.address.eq(burst.address),
                              burst.last.eq((burst.last + 1 + part.last) & self.beats - 1),
@@ -124,22 +134,13 @@ class BurstMerger(wiring.Component):
         self._check(m, enters & joins, burst, part)
         return m
 
-    def _begin(self, burst, ticket, part):
-        """Make a burst of a part."""
-        return [
-            burst.address.eq(part.address), burst.last.eq(part.last),
-            ticket.ends.eq(part.end), ticket.goes_on.eq(~part.end),
-            *(getattr(ticket, name).eq(getattr(part, name))
-              for name in ("kind", "index", "line", "mirror", "produced", "frames")),
-        ]
-
     def _cut_short(self, m, opened, enters):
         """Let a part go as a burst in the cycle in which it comes."""
         with m.If(self.starving & ~opened & enters & self.tickets.ready
                   & self.addresses.ready & self.bursts.ready):
             m.d.comb += [self.addresses.valid.eq(1), self.bursts.valid.eq(1),
                          self.tickets.valid.eq(1),
-                         *self._begin(self.addresses.p, self.tickets.p, self.parts.p)]
+                         *opening(self.addresses.p, self.tickets.p, self.parts.p)]
             m.d.sync += opened.eq(0)
 
     def _check(self, m, joined, burst, part):

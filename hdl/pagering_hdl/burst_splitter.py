@@ -6,7 +6,7 @@ A part ends at the next multiple of the burst size. The size divides 4096, so no
 
 from collections.abc import Iterator
 
-from amaranth.hdl import Assert, Cat, Module, Mux, Signal, unsigned
+from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -52,8 +52,8 @@ class BurstSplitter(wiring.Component):
     Members
     -------
     segments, lines : :py:`In(stream.Signature(LineJob))`
-        ``segments`` start at a multiple of the bus width and stay in a page. ``lines`` never need
-        two parts.
+        ``segments`` start at a multiple of the bus width, or of the burst size if they never share
+        a burst, and stay in a page. ``lines`` never need two parts.
     parts : :py:`Out(stream.Signature(Part))`
     """
 
@@ -63,50 +63,60 @@ class BurstSplitter(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        self.sent = Signal(Length)
+        self.burst_log2 = (config.burst_bytes - 1).bit_length()
+        self.sent = Signal(Length.width + 1 - self.burst_log2)
+        """Parts of the segment under way that are sent."""
         super().__init__()
 
     def elaborate(self, platform):
         m = Module()
-        config, part = self.config, self.parts.p
-        job, line, sent = Signal(LineJob), Signal(), self.sent
-        # One less than the bytes that are left, have room in this part, are in it: no adders.
-        left, room, size = Signal(Length), Signal(Length), Signal(Length)
-        low = Signal(16)
-        last, write, go = Signal(), Signal(), Signal()
-        within, beat, page = config.burst_bytes - 1, config.bus_log2, config.page_log2
-        done = Mux(line, 0, sent)
+        config, part, line = self.config, self.parts.p, self.lines.valid
+        address, size, last = Signal(64), Signal(self.burst_log2), Signal()
+        self._cut(m, address, size, last)
+        job = LineJob(Mux(line, self.lines.p.as_value(), self.segments.p.as_value()))
+        top = Mux(line, self.lines.p.top, size)
         m.d.comb += [
-            line.eq(self.lines.valid),
-            job.eq(Mux(line, self.lines.p, self.segments.p)),
-            write.eq(job.kind == Kind.SEGMENT),
-            # A page is naturally aligned: nothing is carried further up. A segment begins with a
-            # beat, as does each of its parts.
-            low.eq(Cat(job.address[:beat], (job.address[beat:page] + done[beat:])[:page - beat],
-                       job.address[page:16])),
-            left.eq(job.length + ~done),
-            room.eq(~low & within),
-            last.eq(~write | (left <= room)),
-            size.eq(Mux(last, left, room)),
-            go.eq(self.parts.valid & self.parts.ready),
             self.parts.valid.eq(line | self.segments.valid),
             self.lines.ready.eq(self.parts.ready & line),
             self.segments.ready.eq(self.parts.ready & ~line & last),
-        ]
-        m.d.comb += [
             part.kind.eq(job.kind), part.index.eq(job.index), part.line.eq(line),
             part.mirror.eq(job.mirror & line),
-            part.address.eq(Cat(low, job.address[16:])),
-            part.last.eq((size & within) >> config.bus_log2),
-            part.tail.eq(size & (config.bus_bytes - 1)), part.end.eq(last),
-            # After a boundary a new burst begins, whatever came before it.
-            part.joins.eq(job.follows & ~line & (sent == 0) & ((low & within) != 0)),
+            part.address.eq(Mux(line, self.lines.p.address, address)),
+            part.last.eq((top & config.burst_bytes - 1) >> config.bus_log2),
+            part.tail.eq(top & (config.bus_bytes - 1)), part.end.eq(line | last),
             part.produced.eq(job.produced), part.frames.eq(job.frames),
         ]
-        with m.If(go & ~line):
-            m.d.sync += sent.eq(Mux(last, 0, (sent[beat:] + (room >> beat) + 1) << beat))
-        with m.If(go & write):
-            m.d.sync += [Assert((low & 0xFFF) + size < 4096),
-                         Assert((low & (config.bus_bytes - 1)) == 0),
-                         Assert(job.length != 0), Assert(~line | last)]
+        if config.shares_bursts:
+            # After a boundary a new burst begins, whatever came before it.
+            m.d.comb += part.joins.eq(job.follows & ~line & (self.sent == 0)
+                                      & (address[:self.burst_log2] != 0))
         return m
+
+    def _cut(self, m, address, size, last):
+        """Find the next part of the segment: where it is, its bytes less one, if it is the last.
+
+        Only where the segment begins is a part not at the beginning of a burst.
+        """
+        config, segment, sent, burst = self.config, self.segments.p, self.sent, self.burst_log2
+        writes, page = segment.kind == Kind.SEGMENT, config.page_log2
+        low = segment.address[:burst] if config.shares_bursts else Const(0, burst)
+        begin, end, stop = Signal(burst), Signal(Length.width + 1), Signal(burst)
+        m.d.comb += [
+            begin.eq(Mux(sent == 0, low, 0)), end.eq(segment.top + low),
+            last.eq(~writes | (sent == end[burst:])), stop.eq(Mux(last, end, -1)),
+            size.eq(stop - begin),
+            # A page is naturally aligned: nothing is carried further up.
+            address.eq(Cat(begin, (segment.address[burst:page] + sent)[:page - burst],
+                           segment.address[page:])),
+        ]
+        with m.If(self.segments.valid & self.parts.ready & ~self.lines.valid):
+            m.d.sync += sent.eq(Mux(last, 0, sent + 1))
+            with m.If(writes):
+                m.d.sync += [
+                    Assert((segment.address[:page] + segment.top) < config.page_bytes),
+                    Assert((segment.address & (config.bus_bytes - 1)) == 0),
+                    Assert(low == segment.address[:burst])]
+        line = self.lines.p
+        with m.If(self.lines.valid & self.parts.ready & (line.kind == Kind.SEGMENT)):
+            m.d.sync += [Assert((line.address[:6] + line.top) < 64),
+                         Assert((line.address & (config.bus_bytes - 1)) == 0)]

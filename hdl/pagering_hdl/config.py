@@ -138,6 +138,18 @@ class CardConfig:
         return self.bus_bits == 64
 
     @property
+    def shares_bursts(self) -> bool:
+        """Whether segments, each of which begins with a chunk, can share a burst."""
+        return self.chunk_bytes < self.burst_bytes
+
+    @property
+    def runs_ahead(self) -> bool:
+        """Whether many segments wait in front of the bus: where they come as fast as its beats, or
+        may be joined. Else a few registers do, and break the way of ready as well.
+        """
+        return self.bus_bits > 64 or self.shares_bursts
+
+    @property
     def knows_facts(self) -> bool:
         """Whether anything is known of a frame but where it is and how long.
 

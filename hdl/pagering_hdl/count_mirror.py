@@ -168,7 +168,7 @@ class CountMirror(wiring.Component):
             with m.If(self.jobs.valid):
                 m.d.sync += self.beats.valid.eq(1)
         m.d.comb += [
-            job.kind.eq(Kind.SEGMENT), job.mirror.eq(1), job.length.eq(config.bus_bytes),
+            job.kind.eq(Kind.SEGMENT), job.mirror.eq(1), job.top.eq(config.bus_bytes - 1),
             job.address.eq(self.address & -config.bus_bytes),
             self.beats.p.data.eq(self.counts.as_value().replicate(config.bus_bits // 64)),
             self.beats.p.strobe.eq(Const(0xFF, 8) << (self.address[3:config.bus_log2] << 3)),

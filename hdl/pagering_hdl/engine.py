@@ -118,5 +118,5 @@ class Engine(wiring.Component):
         writes, completions = self.writes, self.completions
         inside = (~self.receive.fifo.empty | writes.mirroring
                   | self.control.lifecycle.queues.busy.any())
-        return ~inside & writes.tracker.idle & writes.merger.idle & (
+        return ~inside & writes.idle & (
             completions.lines.idle & completions.announcer.idle & completions.reader.idle)

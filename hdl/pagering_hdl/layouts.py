@@ -203,6 +203,8 @@ class Placement(data.Struct):
     follows: unsigned(1)
     """It begins in memory where the beats of the segment before it end."""
     length: Length
+    top: Length
+    """Bytes less one."""
     start: unsigned(1)
     end: unsigned(1)
     last_of_page: unsigned(1)
@@ -230,7 +232,8 @@ class LineJob(data.Struct):
     mirror: unsigned(1)
     """Of counts."""
     address: unsigned(64)
-    length: Length
+    top: Length
+    """Bytes less one."""
     follows: unsigned(1)
     """It begins in memory where the beats of the write before it end."""
     produced: RingIndex

@@ -1,6 +1,6 @@
 """Announces writes of completion lines while their beats are being read."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,7 +8,6 @@ from pagering import abi
 
 from .completion_lines import LineRequest
 from .layouts import Kind, LineJob
-from .streams import StreamRelay
 
 __all__ = ["PLACE_BYTES", "LineAnnouncer"]
 
@@ -18,6 +17,8 @@ PLACE_BYTES = abi.COMPLETION_BYTES
 
 class LineAnnouncer(wiring.Component):
     """Makes a write of each line, and has it read; marks go among the writes.
+
+    The line is kept in a register until both have it, so one comes every two cycles at the most.
 
     Members
     -------
@@ -41,19 +42,22 @@ class LineAnnouncer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.announced = announced = StreamRelay(LineJob)
-        m.submodules.asked = asked = StreamRelay(LineRequest)
-        wiring.connect(m, announced.o, wiring.flipped(self.jobs))
-        wiring.connect(m, asked.o, wiring.flipped(self.reads))
-        line = self.requests.p.kind == Kind.SEGMENT
-        go = self.requests.valid & self.requests.ready
+        request, kept = self.requests.p, Signal(LineRequest)
         m.d.comb += [
-            # Both or neither: what is announced is being read.
-            self.requests.ready.eq(announced.i.ready & (asked.i.ready | ~line)),
-            announced.i.valid.eq(go), asked.i.valid.eq(go & line),
-            asked.i.p.eq(self.requests.p), self.idle.eq(~self.jobs.valid & ~self.reads.valid),
+            self.idle.eq(~self.jobs.valid & ~self.reads.valid), self.requests.ready.eq(self.idle),
+            self.reads.p.eq(kept),
         ]
-        self._describe(m, self.requests.p, announced.i.p)
+        with m.If(self.requests.ready):
+            # Both or neither: what is announced is being read.
+            m.d.sync += [
+                kept.eq(request), self.jobs.valid.eq(self.requests.valid),
+                self.reads.valid.eq(self.requests.valid & (request.kind == Kind.SEGMENT)),
+            ]
+        with m.Else():
+            for taker in (self.jobs, self.reads):
+                with m.If(taker.ready):
+                    m.d.sync += taker.valid.eq(0)
+        self._describe(m, kept, self.jobs.p)
         return m
 
     def _describe(self, m, request, job):
@@ -63,6 +67,6 @@ class LineAnnouncer(wiring.Component):
             start.eq(request.first * PLACE_BYTES & -self.config.bus_bytes),
             job.kind.eq(request.kind), job.index.eq(request.index),
             job.address.eq((request.base << 12) + Cat(start, request.line)),
-            job.length.eq((request.last + 1) * PLACE_BYTES - start),
+            job.top.eq(Cat(Const(PLACE_BYTES - 1, 4), request.last) - start),
             job.produced.eq(request.produced), job.frames.eq(request.frames),
         ]

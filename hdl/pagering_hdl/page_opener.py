@@ -4,7 +4,7 @@ Taking a page off the ring and entering it in the page table costs several cycle
 the segments before are placed.
 """
 
-from amaranth.hdl import Assert, Module, Signal
+from amaranth.hdl import Assert, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -35,6 +35,8 @@ class HeldPage(data.Struct):
 class PageOpener(wiring.Component):
     """Turns orders into open pages, in order.
 
+    An order goes on to the ring at once, or is kept until the ring takes it: from there it is far.
+
     Members
     -------
     orders : :py:`In(stream.Signature(Order))`
@@ -61,13 +63,13 @@ class PageOpener(wiring.Component):
         m.submodules.asked = asked = StreamQueue(PageId, depth=AHEAD)
         m.submodules.ready = ready = StreamQueue(HeldPage, depth=AHEAD)
         ahead = Signal(range(AHEAD + 1))
-        room = ahead != AHEAD
         m.d.sync += ahead.eq(ahead + (self.orders.valid & self.orders.ready)
                              - (self.fresh.valid & self.fresh.ready))
+        keeps, kept = Signal(), Signal(Index)
         m.d.comb += [
-            self.takes.valid.eq(self.orders.valid & room),
-            self.takes.payload.eq(self.orders.p.pool),
-            self.orders.ready.eq(self.takes.ready & room),
+            self.orders.ready.eq((ahead != AHEAD) & ~keeps),
+            self.takes.valid.eq(keeps | (self.orders.valid & self.orders.ready)),
+            self.takes.payload.eq(Mux(keeps, kept, self.orders.p.pool)),
             queues.i.valid.eq(self.orders.valid & self.orders.ready),
             queues.i.payload.eq(self.orders.p.queue),
             self.opens.valid.eq(self.pages.valid), self.opens.p.page.eq(self.pages.payload),
@@ -78,6 +80,8 @@ class PageOpener(wiring.Component):
             ready.i.valid.eq(self.opened), ready.i.p.page.eq(asked.o.payload),
             ready.i.p.generation.eq(self.generation),
         ]
+        m.d.sync += [keeps.eq(self.takes.valid & ~self.takes.ready),
+                     kept.eq(self.takes.payload)]
         wiring.connect(m, wiring.flipped(self.fresh), ready.o)
         m.d.sync += [Assert(~self.opened | (asked.o.valid & ready.i.ready)),
                      Assert(~self.pages.valid | queues.o.valid),

@@ -41,7 +41,7 @@ class PlacementFork(wiring.Component):
         with m.If(valid):
             m.d.sync += had.eq(has & ~self.jobs.ready)
         for taker, names in (
-                (self.jobs, ("kind", "index", "address", "length", "follows")),
+                (self.jobs, ("kind", "index", "address", "top", "follows")),
                 (self.pending, ("kind", "index", "apart", "token", "length", "start", "end",
                                 "last_of_page"))):
             m.d.comb += [getattr(taker.p, name).eq(getattr(placement, name)) for name in names]

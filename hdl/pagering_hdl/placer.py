@@ -47,7 +47,8 @@ class PagePicker(wiring.Component):
         # The page that each queue filled last, for headers and for payload.
         sides = 1 + self.config.header_split
         m.submodules.held = held = StateTable(HeldPage, depth=sides * self.config.queues, index=7)
-        m.submodules.waiting = waiting = StreamQueue(Segment, depth=4)
+        m.submodules.waiting = waiting = (
+            StreamQueue(Segment, depth=4) if self.config.runs_ahead else StreamRelay(Segment))
         segment = waiting.o.p
         wiring.connect(m, wiring.flipped(self.segments), waiting.i)
         row, opens, go = Signal(7), Signal(), Signal()
@@ -109,7 +110,7 @@ class Locator(wiring.Component):
             placement.token.first.eq(segment.first), placement.token.last.eq(segment.last),
             placement.address.eq(self.address.data | (segment.first << self.config.chunk_log2)),
             self.placements.valid.eq(asked.o.valid), asked.o.ready.eq(self.placements.ready),
-            placement.follows.eq(asked.o.p.follows),
+            placement.follows.eq(asked.o.p.follows), placement.top.eq(segment.length - 1),
         ]
         m.d.comb += [getattr(placement, name).eq(getattr(segment, name)) for name in (
             "kind", "index", "apart", "length", "start", "end", "last_of_page")]
@@ -120,7 +121,7 @@ class Placer(wiring.Component):
     """Gives each segment its page, token and address; marks pass in their place.
 
     A segment a cycle, or on a narrow card every other cycle, three cycles after it came; one that
-    opens a page waits until it is there.
+    opens a page waits until it is there, and on a narrow card only one does.
 
     Members
     -------

@@ -14,7 +14,7 @@ from .plain_dissector import PlainDissector
 from .segment_fork import SegmentFork
 from .segmenter import Segmenter
 from .steering import Steering
-from .streams import StreamBuffer, StreamQueue
+from .streams import StreamBuffer, StreamQueue, StreamRelay
 
 __all__ = ["ReceivePath"]
 
@@ -45,7 +45,8 @@ class ReceivePath(Assembly):
         self.grants = StreamBuffer(Grant)
         self.segmenter = Segmenter(config)
         self.segment_fork = SegmentFork(config)
-        self.reads = StreamQueue(ReadCommand, depth=8)
+        self.reads = (StreamQueue(ReadCommand, depth=8) if config.runs_ahead
+                      else StreamRelay(ReadCommand))
 
     def wire(self, m, engine):
         self._take(m, engine)

@@ -8,7 +8,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["StreamBuffer", "StreamQueue", "StreamRelay", "following"]
+__all__ = ["StreamBuffer", "StreamQueue", "StreamRelay", "StreamSkid", "following"]
 
 TAPS = {2: (1,), 3: (2,), 4: (3,), 5: (3,), 6: (5,), 7: (6,), 8: (6, 5, 4), 9: (5,), 10: (7,),
         11: (9,), 12: (6, 4, 1), 13: (4, 3, 1), 14: (5, 3, 1)}
@@ -82,6 +82,44 @@ class StreamRelay(wiring.Component):
             m.d.sync += [self.o.valid.eq(self.i.valid), self.o.payload.eq(self.i.payload)]
         with m.Elif(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
+        return m
+
+
+class StreamSkid(wiring.Component):
+    """Two registers between two stages: break the path of the payload and that of ready.
+
+    Full throughput, one cycle of latency. The second takes what comes when the first stands still.
+
+    Parameters
+    ----------
+    shape : :ref:`shape-like <lang-shapelike>`
+        Shape of the payload.
+
+    Members
+    -------
+    i : :py:`In(stream.Signature(shape))`
+    o : :py:`Out(stream.Signature(shape))`
+    """
+
+    def __init__(self, shape):
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+        self.full, self.spare = Signal(), Signal.like(self.i.payload)
+
+    def elaborate(self, platform):
+        m = Module()
+        full, spare = self.full, self.spare
+        m.d.comb += self.i.ready.eq(~full)
+        with m.If(~full):
+            m.d.sync += spare.eq(self.i.payload)
+        with m.If(~self.o.valid | self.o.ready):
+            m.d.sync += [self.o.valid.eq(full | self.i.valid), full.eq(0)]
+            with m.If(full):
+                m.d.sync += self.o.payload.eq(spare)
+            with m.Else():
+                m.d.sync += self.o.payload.eq(self.i.payload)
+        with m.Elif(self.i.valid):
+            m.d.sync += full.eq(1)
+        m.d.sync += Assert(~full | self.o.valid)
         return m
 
 

@@ -4,6 +4,7 @@ from amaranth.hdl import Signal
 from amaranth.lib import wiring
 
 from .assembly import Assembly
+from .burst_fork import BurstFork
 from .burst_merger import BurstMerger
 from .burst_splitter import BurstSplitter
 from .dma_writer import DmaWriter
@@ -26,33 +27,48 @@ class WritePath(Assembly):
                                              |
                                              v
                                      written, visible
+
+    Where no two segments can share a burst, a fork of bursts is in the merger's place.
     """
 
     def __init__(self, config):
         self.config = config
         self.fork = PlacementFork()
         self.splitter = BurstSplitter(config)
-        self.merger = BurstMerger(config)
+        if config.shares_bursts:
+            self.merger = BurstMerger(config)
+        else:
+            self.burst_fork = BurstFork()
         self.writer = DmaWriter(config)
         self.tracker = ResponseTracker(config)
         self.mirroring = Signal()
         """Counts are about to be written, and so go before completions."""
+        self.idle = Signal()
+        """Nothing is under way."""
 
     def wire(self, m, engine):
-        fork, merger, writer, tracker = self.fork, self.merger, self.writer, self.tracker
+        fork, writer, tracker = self.fork, self.writer, self.tracker
         wiring.connect(m, engine.store.placer.placements, fork.placements)
         wiring.connect(m, fork.jobs, self.splitter.segments)
         wiring.connect(m, fork.pending, tracker.pending)
-        wiring.connect(m, self.splitter.parts, merger.parts)
-        wiring.connect(m, merger.addresses, writer.addresses)
-        wiring.connect(m, merger.bursts, writer.bursts)
-        wiring.connect(m, merger.contents, writer.contents)
-        wiring.connect(m, merger.tickets, tracker.tickets)
-        m.d.comb += [merger.hungry.eq(writer.hungry), merger.starving.eq(writer.starving)]
+        self._burst(m)
         wiring.connect(m, engine.receive.fifo.beats, writer.frame_beats)
         wiring.connect(m, engine.completions.reader.beats, writer.line_beats)
         self._lines(m, engine)
         self._bus(m, engine.bus)
+
+    def _burst(self, m):
+        """From parts to bursts."""
+        writer, shares = self.writer, self.config.shares_bursts
+        bursts = self.merger if shares else self.burst_fork
+        wiring.connect(m, self.splitter.parts, bursts.parts)
+        wiring.connect(m, bursts.addresses, writer.addresses)
+        wiring.connect(m, bursts.contents, writer.contents)
+        wiring.connect(m, bursts.tickets, self.tracker.tickets)
+        m.d.comb += self.idle.eq(self.tracker.idle & (bursts.idle if shares else 1))
+        if shares:
+            wiring.connect(m, bursts.bursts, writer.bursts)
+            m.d.comb += [bursts.hungry.eq(writer.hungry), bursts.starving.eq(writer.starving)]
 
     def _lines(self, m, engine):
         """Let counts go first: a fence must not overtake them. They are too rare to delay much."""

@@ -6,12 +6,12 @@ from typing import Any
 
 from amaranth.hdl import Assert, Signal
 
-from pagering_hdl.streams import StreamBuffer, StreamQueue
+from pagering_hdl.streams import StreamBuffer, StreamQueue, StreamSkid
 from pagering_tb.formal.contract import assume_inputs, stands
 from pagering_tb.formal.mutant import Mutant
 from pagering_tb.formal.specification import Specification, contents
 
-__all__ = ["BufferKeepsOrder", "QueueKeepsOrder"]
+__all__ = ["BufferKeepsOrder", "QueueKeepsOrder", "SkidKeepsOrder"]
 
 
 class BufferKeepsOrder(Specification):
@@ -41,6 +41,41 @@ class BufferKeepsOrder(Specification):
         with m.If(o.valid):
             m.d.comb += Assert(o.payload == taken)
         return {"an offer waits and another comes": waits & i.valid}
+
+
+class SkidKeepsOrder(Specification):
+    """The two payloads that may be inside are kept once more, in order."""
+
+    part = "streams"
+    promise = "a skid loses nothing, adds nothing and keeps the order; its offers stand"
+    steps = 2
+    mutants = (
+        Mutant(StreamSkid, "elaborate", "with m.If(~full)", "with m.If(1)"),
+        Mutant(StreamSkid, "elaborate", "self.i.ready.eq(~full)", "self.i.ready.eq(1)"),
+        Mutant(StreamSkid, "elaborate", "full | self.i.valid", "self.i.valid"),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dut = StreamSkid(4)
+
+    def specify(self, m: Any, dut: Any) -> dict[str, Any]:
+        i, o, part = self.dut.i, self.dut.o, self.dut
+        assume_inputs(m, part)
+        waits = stands(m, o, Assert, "o")
+        first, second, inside = Signal(4), Signal(4), Signal(2)
+        comes, goes = i.valid & i.ready, o.valid & o.ready
+        m.d.sync += inside.eq(inside + comes - goes)
+        with m.If(goes):
+            m.d.sync += first.eq(second)
+        with m.If(comes & (inside - goes == 0)):
+            m.d.sync += first.eq(i.payload)
+        with m.Elif(comes):
+            m.d.sync += second.eq(i.payload)
+        m.d.comb += [Assert(inside == o.valid + part.full), Assert(~part.full | o.valid),
+                     Assert(~o.valid | (o.payload == first)),
+                     Assert(~part.full | (part.spare == second))]
+        return {"two are inside": (inside == 2) & waits, "one comes as one leaves": comes & goes}
 
 
 class QueueKeepsOrder(Specification):

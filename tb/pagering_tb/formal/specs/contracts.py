@@ -91,7 +91,8 @@ class PageOpenerOffers(Offers):
 
     part = "page_opener"
     own = True
-    mutants = (_QUEUE,)
+    mutants = (_QUEUE, Mutant(PageOpener, "elaborate", "Mux(keeps, kept, self.orders.p.pool)",
+                              "self.orders.p.pool"))
 
     def __init__(self) -> None:
         super().__init__()
@@ -237,7 +238,8 @@ class LineAnnouncerOffers(Offers):
     """Writes of lines, and lines to be read."""
 
     part = "line_announcer"
-    mutants = (_RELAY,)
+    mutants = (Mutant(LineAnnouncer, "elaborate", "self.requests.ready.eq(self.idle)",
+                      "self.requests.ready.eq(~self.jobs.valid)"),)
 
     def __init__(self) -> None:
         super().__init__()

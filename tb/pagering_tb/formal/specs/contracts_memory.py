@@ -12,6 +12,7 @@ from typing import Any
 from amaranth.hdl import Assert, Assume, Signal
 from amaranth.lib import stream
 
+from pagering_hdl.burst_fork import BurstFork
 from pagering_hdl.burst_merger import BurstMerger
 from pagering_hdl.burst_splitter import BurstSplitter
 from pagering_hdl.flush_timer import FlushTimer
@@ -23,8 +24,8 @@ from pagering_tb.formal.contract import Offers, stands
 from pagering_tb.formal.mutant import Mutant
 from pagering_tb.formal.specification import small
 
-__all__ = ["BurstMergerOffers", "BurstSplitterOffers", "FlushTimerOffers", "LocatorOffers",
-           "PagePickerOffers", "PoolChainsOffers", "RingSchedulerOffers"]
+__all__ = ["BurstForkOffers", "BurstMergerOffers", "BurstSplitterOffers", "FlushTimerOffers",
+           "LocatorOffers", "PagePickerOffers", "PoolChainsOffers", "RingSchedulerOffers"]
 
 
 class RingSchedulerOffers(Offers):
@@ -70,7 +71,7 @@ class PagePickerOffers(Offers):
         """No segment comes while the table is cleared."""
         held, waiting = dut.submodules.held, dut.submodules.waiting
         self.quiet(m, held, busy=self.dut.segments.valid)
-        m.d.comb += Assert(~held.sweeping | (waiting.level == 0))
+        m.d.comb += Assert(~held.sweeping | ~waiting.o.valid)
 
 
 class LocatorOffers(Offers):
@@ -109,7 +110,8 @@ class BurstSplitterOffers(Offers):
     mutants = (Mutant(BurstSplitter, "elaborate", "self.parts.ready & line", "line"),
                Mutant(BurstSplitter, "elaborate", "self.parts.ready & ~line & last",
                       "~line & last"),
-               Mutant(BurstSplitter, "elaborate", "with m.If(go & ~line)", "with m.If(go)"))
+               Mutant(BurstSplitter, "_cut", "self.parts.ready & ~self.lines.valid",
+                      "self.parts.ready"))
     SOURCES = ("counts", "lines", "segments")
 
     def __init__(self) -> None:
@@ -163,3 +165,20 @@ class BurstMergerOffers(Offers):
     def __init__(self) -> None:
         super().__init__()
         self.dut = BurstMerger(small())
+
+
+class BurstForkOffers(Offers):
+    """The same of parts that are bursts."""
+
+    part = "burst_fork"
+    at_once = ("addresses", "contents", "tickets")
+    ways = BurstMergerOffers.ways
+    mutants = (Mutant(BurstFork, "elaborate", "self.addresses.ready & self.contents.ready",
+                      "self.addresses.ready"),
+               Mutant(BurstFork, "elaborate", "self.tickets.ready\n", "1\n"),
+               Mutant(BurstFork, "elaborate", "self.contents.valid.eq(enters & writes)",
+                      "self.contents.valid.eq(self.parts.valid & writes)"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dut = BurstFork()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pagering_hdl.streams import StreamBuffer, StreamQueue, StreamRelay
+from pagering_hdl.streams import StreamBuffer, StreamQueue, StreamRelay, StreamSkid
 from pagering_tb.formal.contract import Offers
 from pagering_tb.formal.mutant import Mutant
 
-__all__ = ["BlockQueueOffers", "StreamBufferOffers", "StreamQueueOffers", "StreamRelayOffers"]
+__all__ = ["BlockQueueOffers", "StreamBufferOffers", "StreamQueueOffers", "StreamRelayOffers",
+           "StreamSkidOffers"]
 
 
 class StreamBufferOffers(Offers):
@@ -31,6 +32,17 @@ class StreamRelayOffers(Offers):
     def __init__(self) -> None:
         super().__init__()
         self.dut = StreamRelay(4)
+
+
+class StreamSkidOffers(Offers):
+    """The same at full throughput."""
+
+    part = "streams"
+    mutants = (Mutant(StreamSkid, "elaborate", "~self.o.valid | self.o.ready", "1"),)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dut = StreamSkid(4)
 
 
 class StreamQueueOffers(Offers):

@@ -189,6 +189,7 @@ class SegmentsStayInTheirPage(Specification):
                 Assert(looked_up == token.page), Assert(token.page == item.held.page),
                 Assert(token.generation == item.held.generation),
                 Assert(placement.address == first), Assert(placement.length == item.segment.length),
+                Assert(placement.top + 1 == placement.length),
                 Assert(first + placement.length <= page + ((token.last + 1) << card.chunk_log2)),
                 Assert(first + placement.length <= page + card.page_bytes),
             ]
@@ -213,8 +214,7 @@ class LinesStayInTheirRing(Specification):
         Mutant(LineAnnouncer, "_describe", "PLACE_BYTES & -self.config.bus_bytes",
                "PLACE_BYTES + 8"),
         Mutant(LineAnnouncer, "_describe", "Cat(start, request.line)", "Cat(start, request.first)"),
-        Mutant(LineAnnouncer, "_describe", "(request.last + 1) * PLACE_BYTES - start",
-               "(request.last + 1) * PLACE_BYTES"),
+        Mutant(LineAnnouncer, "_describe", "request.last) - start", "request.last)"),
     )
 
     def __init__(self) -> None:
@@ -231,18 +231,18 @@ class LinesStayInTheirRing(Specification):
         asked = Signal.like(request)
         with m.If(part.requests.valid & part.requests.ready):
             m.d.sync += asked.eq(request)
-        base, end = asked.base << 12, job.address + job.length
+        base, end = asked.base << 12, job.address + job.top + 1
         start = base + (asked.line << 6)
         writes = part.jobs.valid & (job.kind == Kind.SEGMENT)
         with m.If(writes):
             m.d.comb += [
-                Assert(job.address[6:] == (end - 1)[6:]), Assert(job.length != 0),
-                Assert(job.address[:self.card.bus_log2] == 0), Assert(job.length <= 64),
+                Assert(job.address[6:] == (end - 1)[6:]),
+                Assert(job.address[:self.card.bus_log2] == 0), Assert(job.top < 64),
                 Assert(job.address >= base),
                 Assert(job.address >= start), Assert(end <= start + 64),
                 Assert(job.address <= start + asked.first * PLACE_BYTES),
                 Assert(end == start + (asked.last + 1) * PLACE_BYTES),
             ]
-        return {"a whole line": writes & (job.length == 64),
-                "its end": writes & (job.length == 16) & (job.address[:6] == 48),
+        return {"a whole line": writes & (job.top == 63),
+                "its end": writes & (job.top == 15) & (job.address[:6] == 48),
                 "it is read meanwhile": writes & part.reads.valid}
