@@ -144,7 +144,7 @@ NOT_STEADY = {
 
 
 def test_whatever_offers_something_is_proven_to_stand_by_it():
-    owed = offering(small(), small(bus_bits=512), small(**PLAIN))
+    owed = offering(small(), small(bus_bits=512), small(chunk_bytes=128), small(**PLAIN))
     for kind in campaign.specifications():
         if issubclass(kind, Offers):
             specification = kind()
