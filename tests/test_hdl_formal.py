@@ -9,7 +9,9 @@ import importlib.util
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from amaranth.hdl import Assert, Assume, Signal
+from amaranth.hdl import Assert, Assume, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 from rich.console import Console
 
 from pagering.errors import PageringError
@@ -90,6 +92,42 @@ def test_a_proof_without_covers_or_mutants_is_none():
         told = list(campaign.Questions(Unjudged, pool).outcome().problems())
     assert told == ["streams: Unjudged shows by no cover that it is not empty.",
                     "streams: Unjudged has no mutant that it must notice."]
+
+
+class Copies(wiring.Component):
+    """It has a submodule called as the signal that comes out of it."""
+
+    def __init__(self):
+        super().__init__({"i": In(1), "o": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.stored = storage = Module()
+        stored = Signal()
+        storage.d.sync += stored.eq(self.i)
+        m.d.comb += self.o.eq(stored)
+        return m
+
+
+@pytest.mark.parametrize(("name", "why"), [
+    ("stored", "a signal has that name too, and would be cut off instead"),
+    ("kept", "there is no such submodule"),
+])
+def test_only_a_submodule_can_be_unseen(name, why):
+    class Looks(Specification):
+        part = "streams"
+        unseen = (name,)
+
+        def __init__(self):
+            super().__init__()
+            self.dut = Copies()
+
+        def specify(self, m, dut):
+            m.d.comb += Assert(~self.dut.o)
+            return {}
+
+    with pytest.raises(PageringError, match=f"^streams: Looks cannot leave '{name}' unseen: {why}"):
+        Looks().convert()
 
 
 def test_a_mutant_whose_text_is_gone_says_so():

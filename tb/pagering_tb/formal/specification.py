@@ -8,6 +8,7 @@ the property is asserted too, so it is proved and not believed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Array, Assert, Assume, ClockDomain, Module, Signal, Value
 from amaranth.lib.memory import Memory
 
+from pagering.errors import PageringError
 from pagering_hdl.config import CardConfig
 from pagering_hdl.streams import StreamQueue, following
 
@@ -79,21 +81,36 @@ class Specification:
         """Return the specification as RTLIL; with a goal, the claim that it is never reached.
 
         A specification is converted once.
+
+        Raises
+        ------
+        PageringError
+            If a name in ``unseen`` is not that of a submodule alone.
         """
         m = Module()
         m.domains.sync = self.clock
         inside = opened(self.dut)
         m.submodules.dut = self.dut
-        for name in self.unseen:
-            getattr(inside.submodules, name)  # It is there.
         covers = self.specify(m, inside)
         self.covers = list(covers)
         if goal is not None:
             m.submodules.goal = claim = Module()
             claim.d.comb += Assert(~covers[goal])
         inputs = [value for path, value in self._inputs() if path not in self.tied]
-        return str(rtlil.convert(m, name="top", platform="formal",
+        text = str(rtlil.convert(m, name="top", platform="formal",
                                  ports=[self.clock.clk, *inputs, *self.free]))
+        self._check_unseen(text)
+        return text
+
+    def _check_unseen(self, text: str) -> None:
+        """Check that what is cut off by its name is a submodule: of two, a signal has the name."""
+        for name in self.unseen:
+            if f"cell \\top.dut.{name} \\{name}\n" not in text:
+                is_signal = re.search(rf"wire .*\\{re.escape(name)}\n", text)
+                why = ("a signal has that name too, and would be cut off instead" if is_signal
+                       else "there is no such submodule")
+                raise PageringError(f"{self.part}: {self.name()} cannot leave '{name}' unseen: "
+                                    f"{why}.")
 
     def constant(self, m: Any, shape: Any, name: str) -> Any:
         """Return a number that may be any, but stays as it is."""

@@ -73,7 +73,7 @@ class DissectorOffers(Offers):
 
     part = "dissector"
     memories = False
-    unseen = ("headers", "sums", "facts")
+    unseen = ("sums", "facts")
     reach = 8
     mutants = (_BLOCK,)
 
