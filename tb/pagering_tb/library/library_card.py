@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from pagering import abi
-from pagering.errors import CardError
+from pagering.errors import CardError, CardGone
 from pagering_hdl.config import CardConfig
 
 from .boundary import place
@@ -34,7 +34,8 @@ class LibraryCard:
     """The card, its clock, and the world right around it.
 
     Nothing happens by itself: time passes while a register is accessed and in :meth:`run`. One
-    thread at a time may use it; during a call others can run.
+    thread at a time may use it; during a call others can run. A card whose assertion fails is gone:
+    every call raises :class:`~pagering.errors.CardGone` from then on.
 
     Parameters
     ----------
@@ -154,6 +155,11 @@ class LibraryCard:
         self._pinned.pop(address).release()
 
     @property
+    def mapped(self) -> tuple[int, ...]:
+        """The addresses at which memory is mapped."""
+        return tuple(sorted(self._pinned))
+
+    @property
     def bus_master(self) -> bool:
         """Whether the card reaches memory at all; if not, all it asks for is answered by errors."""
         return self._bus_master
@@ -258,10 +264,10 @@ class LibraryCard:
     def _do(self, what: str, *arguments: object) -> Status:
         """Call a function of the library; raise if the card is gone."""
         if self._handle is None:
-            raise CardError("the simulated card is closed")
+            raise CardGone("the simulated card is closed")
         status = Status(getattr(self._library, f"card_{what}")(self._handle, *arguments))
         if status is Status.BROKEN:
-            raise CardError(self._why())
+            raise CardGone(self._why())
         return status
 
     def _why(self) -> str:

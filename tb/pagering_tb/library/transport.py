@@ -14,7 +14,7 @@ import select
 import threading
 from collections.abc import Iterator, Sequence
 
-from pagering.errors import CardError
+from pagering.errors import CardError, CardGone
 from pagering.transport import DmaMemory
 
 from .library_card import DMA_PAGE, AccessError, LibraryCard
@@ -67,7 +67,7 @@ class LibraryTransport:
         self._turns = Turns()
         self._wake = threading.Event()
         self._closed = False
-        self._error: CardError | None = None
+        self._error: CardGone | None = None
         self._next = _FIRST_ADDRESS
         self._events = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
                         for _ in range(card.config.queues + 1)]
@@ -90,8 +90,8 @@ class LibraryTransport:
             self._feed.note(offset, value)
 
     def write_tokens(self, offset: int, tokens: Sequence[int]) -> None:
-        """Store tokens, a write each."""
-        with self._using() as card:
+        """Store tokens, a write each. To a card that is gone they are lost."""
+        with contextlib.suppress(CardGone), self._using() as card:
             try:
                 card.write_words(offset, tokens)
             except AccessError:
@@ -118,10 +118,9 @@ class LibraryTransport:
         return memory
 
     def unmap(self, address: int) -> None:
-        """Take memory away from the card, unless that is gone with all it had."""
-        if not self._closed:
-            with self._using() as card:
-                card.unmap(address)
+        """Take memory away from the card, unless that is gone."""
+        with contextlib.suppress(CardGone), self._using() as card:
+            card.unmap(address)
 
     def map_memory(self, memory: DmaMemory) -> None:
         """Map memory of somebody else's."""
@@ -150,16 +149,22 @@ class LibraryTransport:
             return False
         return True
 
-    def close(self) -> None:
-        """Stop the clock and let go of the card. Again does nothing."""
+    def stop(self) -> None:
+        """Stop the clock; who has the card may drive it. Again does nothing."""
         if self._closed:
             return
         self._closed = True
         self._wake.set()
         self._clock.join()
-        self.card.close()
-        for descriptor in self._events:
+        for vector, descriptor in enumerate(self._events):
+            with contextlib.suppress(CardGone):
+                self.card.interrupt(vector, None)
             os.close(descriptor)
+
+    def close(self) -> None:
+        """Stop the clock and let go of the card."""
+        self.stop()
+        self.card.close()
 
     # The wire
 
@@ -188,13 +193,13 @@ class LibraryTransport:
                 with self._turns.taken():
                     pause = None if self._feed is None else self._feed.fill(self.card.send)
                     still = self.card.run(_SLICE_CYCLES) < _SLICE_CYCLES
-            except CardError as error:
+            except CardGone as error:
                 self._fail(error)
                 return
             if still:
                 self._wake.wait(pause)
 
-    def _fail(self, error: CardError) -> None:
+    def _fail(self, error: CardGone) -> None:
         """Remember why there is no card any more, and wake whoever waits for it."""
         self._error = error
         for descriptor in self._events:
@@ -202,9 +207,9 @@ class LibraryTransport:
 
     def _check(self) -> None:
         if self._error is not None:
-            raise CardError(str(self._error)) from self._error
+            raise CardGone(str(self._error)) from self._error
         if self._closed:
-            raise CardError("the simulated card is closed")
+            raise CardGone("the simulated card is closed")
 
     @contextlib.contextmanager
     def _using(self, wakes: bool = True) -> Iterator[LibraryCard]:

@@ -38,7 +38,7 @@ void Card::reset() {
     reads_.clear();
     registers_.clear();
     card_.rst = 0;
-    silent_ = 0;
+    silent_ = still_ = 0;
     run(clearing_cycles);
 }
 
@@ -55,6 +55,7 @@ void Card::step() {
     happens |= wire_.step();
     happens |= interrupts_.step();
     silent_ = happens ? 0 : silent_ + 1;
+    still_ = happens || card_.timing ? 0 : still_ + 1;
     card_.clk = !card_.clk;  // both edges count, see library_verilog.py
     card_.eval();
     ++counters_.cycles;
@@ -79,7 +80,7 @@ bool Card::finish_access() {
 }
 
 bool Card::send(const std::byte* bytes, std::size_t size, bool bad) {
-    silent_ = 0;
+    silent_ = still_ = 0;
     return wire_.send(bytes, size, bad);
 }
 

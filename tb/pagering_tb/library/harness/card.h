@@ -22,8 +22,10 @@ struct Options {
     std::uint64_t lines;    // interrupts
     std::uint64_t latency;  // of memory, in cycles
     std::uint64_t frames;   // that may wait to go in
-    std::uint64_t settle;   // cycles without anything on any port after which nothing comes by itself
-    std::uint64_t longest;  // likewise, though a timer runs: it is longer than any
+    // Nothing happens by itself when nothing did for `settle` cycles and no timer ran, or for
+    // `longest` cycles, which is more than a timer has.
+    std::uint64_t settle;
+    std::uint64_t longest;
 };
 
 class Card {
@@ -41,7 +43,7 @@ public:
 
     // Whether nothing happens any more until something comes from outside.
     bool quiet() const {
-        return silent_ >= options_.longest || (silent_ >= options_.settle && !card_.timing);
+        return still_ >= options_.settle || silent_ >= options_.longest;
     }
 
     // Do an access; return false if it is not answered.
@@ -71,6 +73,7 @@ private:
     Wire wire_;
     InterruptLines interrupts_;
     std::uint64_t silent_ = 0;  // cycles since anything happened
+    std::uint64_t still_ = 0;   // since then, and since a timer ran
 };
 
 }  // namespace pagering
