@@ -14,6 +14,7 @@ from pagering import abi
 from pagering.capabilities import Capabilities, identify, read_capabilities
 from pagering.card_counters import CardCounters
 from pagering.card_pool import CardPool
+from pagering.card_requests import check_pool, check_queue
 from pagering.clock import Clock
 from pagering.errors import CardError, CardGone
 from pagering.events import EventSource
@@ -166,7 +167,7 @@ class Card(Steered, Pausing, EventSource, CardCounters):
         caps = self.capabilities
         pages = caps.region_pages if pages is None else pages
         low_water = (pages // 8, pages // 4) if low_water is None else low_water
-        self._check_pool(pages, limit, low_water)
+        check_pool(caps, caps.regions - len(self._slots), pages, limit, low_water)
         index = _first_free(caps.pools, self._pools, "pool")
         # The card's page is a whole number of 4 KiB pages: an order, in the pool's words.
         order = (caps.page_bytes // 4096).bit_length() - 1
@@ -175,23 +176,6 @@ class Card(Steered, Pausing, EventSource, CardCounters):
         pool = CardPool(self, index, page_pool, pages, policy, limit, low_water, mirror)
         self._pools[index] = pool
         return pool
-
-    def _check_pool(self, pages: int, limit: int | None, low_water: tuple[int, int]) -> None:
-        caps = self.capabilities
-        if pages <= 0 or pages % caps.region_pages:
-            raise ValueError(f"a pool has a multiple of {caps.region_pages} pages, one region "
-                             f"each; {pages} is none")
-        left = (caps.regions - len(self._slots)) * caps.region_pages
-        if pages > left:
-            raise CardError(f"the card has room for {left} more pages, not {pages}; close a pool "
-                            f"or ask for fewer")
-        most = 1 << abi.PAGE_ID_BITS
-        if limit is not None and not 0 <= limit <= most:
-            raise ValueError(f"a pool's limit is 0 to {most} pages, not {limit}")
-        enter, leave = low_water
-        if not 0 <= enter <= leave <= min(pages, most - 1):
-            raise ValueError(f"low water needs 0 <= enter <= exit <= {min(pages, most - 1)} "
-                             f"pages, not {enter} and {leave}")
 
     def add_queue(self, pool: CardPool, ring_entries: int = 1024, *, quota: int | None = None,
                   index: int | None = None, extended: bool = False,
@@ -229,21 +213,11 @@ class Card(Steered, Pausing, EventSource, CardCounters):
             If no queue is left, the pool is closed or the card refuses.
 
         """
-        least, most = 1 << abi.RING_LOG2_MIN, 1 << abi.RING_LOG2_MAX
-        if not least <= ring_entries <= most or ring_entries & (ring_entries - 1):
-            raise ValueError(f"a completion ring has a power of two of entries, {least} to "
-                             f"{most}; {ring_entries} is none")
-        if quota is not None and not 0 <= quota <= 1 << abi.PAGE_ID_BITS:
-            raise ValueError(f"a quota is 0 to {1 << abi.PAGE_ID_BITS} pages, not {quota}")
+        check_queue(self.capabilities, ring_entries, quota, extended, split is not None)
         for drawn in (pool, split.pool) if split else (pool,):
             if self._pools.get(drawn.index) is not drawn:
                 raise CardError(f"pool {drawn.index} is closed or of another card; add a pool "
                                 f"first")
-        if split and not self.capabilities.header_split:
-            raise CardError("this card cannot split frames; generate one with header split")
-        if extended and not self.capabilities.extended:
-            raise CardError("this card cannot extend completions; generate one with timestamps or "
-                            "a parser")
         if index is None:
             index = _first_free(self.capabilities.queues, self._queues, "queue")
         elif self._queue_number(index) in self._queues:

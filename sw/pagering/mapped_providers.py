@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import mmap
 import os
 import socket
 import struct
 import threading
 import warnings
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from pagering.buddy import BuddyAllocator
 from pagering.errors import PoolError
+from pagering.mapped_run import MappedRun
 from pagering.providers import check_request
 from pagering.transport import DmaMemory
 
@@ -70,7 +68,7 @@ class _Block:
             provider.take_back(self._offset, size)
 
 
-class MappedProvider:
+class MappedProvider(MappedRun):
     """Memory behind a file descriptor. See :class:`~pagering.providers.MemoryProvider`.
 
     Parameters
@@ -99,7 +97,6 @@ class MappedProvider:
 
     def __init__(self, fd: int, capacity: int, base: int = _BASE, blank: bool = True) -> None:
         self.fd = fd
-        self.capacity = capacity
         self.base = base
         self.live_bytes = 0
         self._touched = 0 if blank else capacity
@@ -108,14 +105,10 @@ class MappedProvider:
             if base < 0:
                 raise PoolError(f"base address must not be negative, not {base}")
             self._blocks = BuddyAllocator(capacity)
-            self._map = mmap.mmap(fd, capacity)
+            super().__init__(fd, capacity)
         except PoolError:
             os.close(fd)
             raise
-        except (OSError, ValueError, OverflowError) as error:
-            os.close(fd)
-            raise PoolError(f"{capacity} bytes cannot be mapped: {error}") from error
-        self._view = memoryview(self._map)
 
     def allocate_region(self, size: int, align: int = 4096) -> DmaMemory:
         """Return ``size`` zeroed bytes of the run. See ``MemoryProvider``."""
@@ -146,18 +139,7 @@ class MappedProvider:
             return
         os.close(self.fd)
         self.fd = -1
-        with contextlib.suppress(BufferError):
-            self._view.release()
-            self._map.close()
-
-    def __enter__(self) -> Self:
-        """Nothing else happens."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        """Close."""
-        self.close()
+        super().close()
 
 
 class HugePageProvider(MappedProvider):

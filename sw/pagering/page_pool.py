@@ -36,11 +36,11 @@ from pagering.page_pool_fragments import FRAGMENT_ALIGN, Fragment, PageFragments
 from pagering.page_pool_guard import AllocationGuard
 from pagering.page_pool_hooks import MemoryProviderHooks
 from pagering.page_pool_idle import IdlePages
+from pagering.page_pool_inner import InnerPool
 from pagering.page_pool_memory import PoolMemory
 from pagering.page_pool_page import PAGE_LOCK, Page, PageRegion, PageState
 from pagering.page_pool_params import BULK_MAX, PagePoolParams
 from pagering.page_pool_refs import check_drop, drop, refusal
-from pagering.page_pool_sharing import PoolSharing
 from pagering.page_pool_stats import PagePoolStats
 from pagering.page_pool_user import POOLS
 from pagering.providers import MemoryProvider
@@ -49,7 +49,7 @@ __all__ = ["Fragment", "Page", "PagePool", "PagePoolParams", "PagePoolStats", "P
            "PageState"]
 
 
-class PagePool(PoolSharing):
+class PagePool(InnerPool):
     """A pool of pages of one size.
 
     Parameters
@@ -266,37 +266,6 @@ class PagePool(PoolSharing):
                     last.setdefault(page.pool, []).append(page)
         for pool, group in last.items():
             pool._idle.put_bulk(group, pool._is_direct(False))
-
-    def let_go(self, page: Page) -> None:
-        """Release a page that nobody holds a reference of, without recycling it."""
-        self._take_back(page)
-        self.memory.release(page)
-
-    def reuse(self, page: Page) -> None:
-        """Count a page that nobody holds as recycled and handed out again, where it is."""
-        self.memory.sync_for_device(page, -1)
-        self._stats.recycle_cached += 1
-        self._stats.alloc_fast += 1
-
-    def place_in_cache(self, page: Page) -> None:
-        """Make a page of the hooks' idle, at a call of their ``alloc_page``."""
-        self._out.discard(page)
-        self._cache.append(page)
-
-    def take_from_cache(self) -> Page | None:
-        """Return a page that was placed in the cache during the same call."""
-        return self._cache.pop() if self._cache else None
-
-    def _take_back(self, page: Page) -> None:
-        try:
-            self._claim(page)
-        except KeyError:
-            raise refusal(page, self) from None
-
-    def _claim_unchecked(self, page: Page) -> None:
-        if page.pool is not self:
-            raise KeyError(page)
-        self._out.discard(page)
 
     def _is_direct(self, allow_direct: bool) -> bool:
         if self.destroy_cnt:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import mmap
 import os
 import socket
-from types import TracebackType
 from typing import Self
 
 from pagering.errors import PoolError
 from pagering.mapped_providers import GREETING
+from pagering.mapped_run import MappedRun
 
 __all__ = ["SharedReader"]
 
 
-class SharedReader:
+class SharedReader(MappedRun):
     """Maps the memory of a :class:`~pagering.mapped_providers.SharedProvider` read-only.
 
     Parameters
@@ -32,13 +30,8 @@ class SharedReader:
     """
 
     def __init__(self, fd: int, base: int, capacity: int) -> None:
+        super().__init__(fd, capacity, "shared bytes", writable=False)
         self.base = base
-        self.capacity = capacity
-        try:
-            self._map = mmap.mmap(fd, capacity, prot=mmap.PROT_READ)
-        except (OSError, ValueError, OverflowError) as error:
-            raise PoolError(f"{capacity} shared bytes cannot be mapped: {error}") from error
-        self._view = memoryview(self._map)
 
     @classmethod
     def receive(cls, sock: socket.socket) -> Self:
@@ -71,18 +64,3 @@ class SharedReader:
         if length < 0 or at < 0 or at + length > self.capacity:
             raise PoolError(f"{length} bytes at {address:#x} are not in the shared memory")
         return self._view[at:at + length]
-
-    def close(self) -> None:
-        """Unmap. Frames that somebody still holds keep the bytes until they are dropped."""
-        with contextlib.suppress(BufferError):
-            self._view.release()
-            self._map.close()
-
-    def __enter__(self) -> Self:
-        """Nothing else happens."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
-        """Close."""
-        self.close()
