@@ -15,18 +15,9 @@ from pagering_hdl.config import CardConfig
 from pagering_tb import sim_bench
 from pagering_tb.bench_meter import Meter
 from pagering_tb.bench_model import LinkModel, ideal
+from pagering_tb.bench_plan import IMIX, PLAN, QUICK_PLAN, Job, Point
 from pagering_tb.return_bench import ReturnJob, judge_returns
-from pagering_tb.sim_bench import (
-    IMIX,
-    PLAN,
-    QUICK_PLAN,
-    Job,
-    Point,
-    bar,
-    judge,
-    judge_delay,
-    run,
-)
+from pagering_tb.sim_bench import bar, judge, judge_delay, run
 from pagering_tb.write_port import Burst
 
 RINGS = [range(0x1000, 0x2000), range(0x2000, 0x3000)]
@@ -203,6 +194,19 @@ def test_bench_writes_its_rows_and_fails_for_one_over_its_bar(
     assert second["cycles"] - first["cycles"] == 246
     assert "Cycles per frame" in text.getvalue()
     assert "One frame alone" in text.getvalue()
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_takes_no_figures_of_others_with_it(tmp_path: Path) -> None:
+    path, text = tmp_path / "bench.json", io.StringIO()
+    point = Point((64,), 4, "random")
+    plan = [Job(CardConfig(), (point,), bars=False, cycles=500, returns=way)
+            for way in ("pull", "pigeon")]
+    with pytest.raises(PageringError, match=r"1 of 2 runs are missing .*; the first: .*pigeon"):
+        run(path, plan=plan, console=Console(file=text, width=160))
+    [row] = json.loads(path.read_text())
+    assert (row["order"], row["problems"]) == ("random", [])
+    assert "Cycles per frame" in text.getvalue()
 
 
 def test_a_way_back_that_loses_tokens_fails_its_row() -> None:

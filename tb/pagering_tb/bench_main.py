@@ -25,10 +25,11 @@ from pagering_hdl.config import CardConfig
 
 from .bench import BenchOptions, CardBench, limit_wall_time
 from .bench_meter import Meter
+from .bench_plan import Point
 from .bench_traffic import Traffic
 from .conservation import check_frames, check_pages, read_levels
 from .scoreboard import Scoreboard
-from .sim_bench import JOB_VARIABLE, Point
+from .sim_bench import JOB_VARIABLE
 from .write_port import Burst
 
 __all__ = ["PointRun", "run"]
@@ -67,19 +68,24 @@ class PointRun:
 
     def open(self) -> None:
         """Bring the card up; driver code."""
-        config, memory = self.bench.config, self.bench.memory
+        config = self.bench.config
         self.card = card = Card(self.bench.transport)
         pages = max(_PAGES_PER_POOL, config.region_pages)
         pools = [card.add_pool(pages) for _ in range(config.pools)]
         for number in range(config.queues):
-            before = set(memory.blocks)
             queue = card.add_queue(pools[number % config.pools], _RING_ENTRIES,
                                    returns=self.returns)
-            (ring,) = set(memory.blocks) - before
-            self.rings.append(range(ring.address, ring.end))
+            self.rings.append(self._ring(number))
             self.queues.append(queue)
         self.traffic.steer(card, self.queues)
         card.receive = True
+
+    def _ring(self, number: int) -> range:
+        """Return where the card puts the completions of a queue; driver code."""
+        registers = self.card.registers.queue(number)
+        low, high = registers.RING_LOW.read(), registers.RING_HIGH.read()
+        start = high["address"] << 32 | low["address"] << 12
+        return range(start, start + _RING_ENTRIES * abi.COMPLETION_BYTES)
 
     def host(self) -> None:
         """Receive, compare and return until it is over; driver code."""

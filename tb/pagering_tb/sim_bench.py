@@ -1,8 +1,9 @@
 """``pagering bench``: cycles per frame for each frame size and memory latency, beside the ideal.
 
-This is the half that runs in the user's process: what is measured, the runs side by side, the bars,
-the table and the JSON. How a cycle is counted is in :mod:`pagering_tb.bench_meter`, what the host
-bus carries for a frame in :mod:`pagering_tb.bench_model`.
+This is the half that runs in the user's process: the runs side by side, the bars, the table and the
+JSON. What is measured is in :mod:`pagering_tb.bench_plan`, how a cycle is counted in
+:mod:`pagering_tb.bench_meter`, what the host bus carries for a frame in
+:mod:`pagering_tb.bench_model`.
 
 The ideal is what the bus alone takes: a frame's beats and its 16-byte completion's. Completions
 leave four at a time, so on a wide bus one takes a part of a beat.
@@ -23,10 +24,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
+from pagering.errors import PageringError
 from pagering.figures import write_figures
-from pagering_hdl.config import CardConfig
 
 from .bench_model import LinkModel, ideal
+from .bench_plan import PLAN, QUICK_PLAN, Job, Point
 from .bench_table import latency_table, throughput_table
 from .return_bench import (
     QUICK_RETURN_PLAN,
@@ -37,51 +39,13 @@ from .return_bench import (
 )
 from .runner import build, simulate
 
-__all__ = ["IMIX", "JOB_VARIABLE", "PLAN", "QUICK_PLAN", "Delay", "Job", "Point", "Row", "bar",
-           "judge", "judge_delay", "measure", "run"]
+__all__ = ["JOB_VARIABLE", "Delay", "Row", "bar", "judge", "judge_delay", "measure", "run"]
 
 JOB_VARIABLE = "PAGERING_BENCH_JOB"
 """Names the file that tells the simulation what to measure."""
-IMIX = (64, 594, 64, 64, 594, 64, 1518, 64, 594, 64, 594, 64)
-"""Frame sizes 7:4:1, in a sequence that repeats."""
 UNLOADED_CYCLES = 20
 """From the last beat in to the completion, at 64 bits, beyond the memory's latency."""
 _WALL_LIMIT_S = 600
-_SIZES = (64, 128, 256, 512, 1024, 1518, 9018)
-_LATENCIES = (4, 64, 250)
-
-
-@dataclass(frozen=True)
-class Point:
-    """One measurement."""
-
-    sizes: tuple[int, ...]
-    """Of frames, in turn."""
-    latency: int
-    """Cycles that the memory takes to answer a write."""
-    order: str = "fifo"
-    """In which the host returns what it took: fifo, lifo or random."""
-
-    @property
-    def traffic(self) -> str:
-        """What the frames are, in a word."""
-        return "IMIX" if self.sizes == IMIX else "/".join(map(str, self.sizes))
-
-
-@dataclass(frozen=True)
-class Job:
-    """One simulation: a card, and the points to measure with it."""
-
-    config: CardConfig
-    points: tuple[Point, ...]
-    bars: bool = True
-    """Whether a point that misses its bar is a failure."""
-    cycles: int = 20_000
-    """Shortest window of a point."""
-    returns: str = "push"
-    """Which way tokens go back: push or pull."""
-    unloaded: bool = False
-    """Measure how long one frame alone takes, too."""
 
 
 @dataclass(frozen=True)
@@ -136,40 +100,6 @@ def bar(bus_bits: int, point: Point) -> float:
     if bus_bits == 256:
         return 1.05
     return 1.05 if min(point.sizes) >= 256 else 1.25
-
-
-def _points(latencies: Sequence[int] = _LATENCIES) -> tuple[Point, ...]:
-    return tuple(Point(sizes, latency) for latency in latencies
-                 for sizes in (*((size,) for size in _SIZES), IMIX))
-
-
-def _packed(bits: int) -> int:
-    """Return the chunk size that small frames are measured with: wide buses pack them in pages."""
-    return 64 if bits >= 256 else 4096
-
-
-def _plan() -> tuple[Job, ...]:
-    """Return all jobs, the longest first."""
-    return (
-        *(Job(CardConfig(bus_bits=bits, chunk_bytes=_packed(bits)), _points((latency,)),
-              unloaded=True)
-          for bits in (64, 128, 256, 512) for latency in _LATENCIES),
-        *(Job(CardConfig(bus_bits=bits, queues=8, chunk_bytes=_packed(bits)), tuple(
-            Point((64,), 64, order) for order in ("random", "lifo", "fifo")),
-            # A frame every 1.25 cycles is more than a window takes of tokens that do not merge.
-            returns="pull" if bits == 512 else "push")
-          for bits in (64, 128, 256, 512)),
-        *(Job(CardConfig(chunk_bytes=chunk), (Point((64,), 64),)) for chunk in (64, 256)),
-    )
-
-
-PLAN = _plan()
-QUICK_PLAN = (
-    *(Job(CardConfig(), (Point((64,), latency), Point((1518,), latency)), cycles=5_000,
-          unloaded=True) for latency in _LATENCIES),
-    *(Job(CardConfig(bus_bits=bits, chunk_bytes=_packed(bits)), (Point((64,), 64),), cycles=5_000)
-      for bits in (128, 256, 512)),
-)
 
 
 def judge(job: Job, point: Point, measured: Mapping[str, Any], problems: Sequence[str] = ()
@@ -241,7 +171,8 @@ def run(path: Path, quick: bool = False, plan: Sequence[Job] | None = None,
     Raises
     ------
     PageringError
-        If the JSON cannot be written or a simulation could not run.
+        If the JSON cannot be written or a simulation could not run; what the others found is
+        shown all the same.
     """
     console = console or Console()
     if plan is None and ways is None:
@@ -255,19 +186,22 @@ def run(path: Path, quick: bool = False, plan: Sequence[Job] | None = None,
         returning = [pool.submit(job.measure, path.with_suffix(".log")) for job in ways]
         tasks: list[concurrent.futures.Future[Any]] = [*running, *returning]
         try:
-            for done in track(concurrent.futures.as_completed(tasks), "measuring",
-                              total=len(tasks), console=console, transient=True):
-                done.result()
+            for _ in track(concurrent.futures.as_completed(tasks), "measuring",
+                           total=len(tasks), console=console, transient=True):
+                pass
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    found = [task.result() for task in running]
+    failed = [error for task in tasks if (error := task.exception())]
+    if len(failed) == len(tasks):
+        raise failed[0]
+    done = [(job, task.result()) for job, task in zip(plan, running, strict=True)
+            if not task.exception()]
     rows = [judge(job, point, measured, all_["problems"])
-            for job, all_ in zip(plan, found, strict=True)
+            for job, all_ in done
             for point, measured in zip(job.points, all_["rows"], strict=True)]
-    delays = [judge_delay(job, measured) for job, all_ in zip(plan, found, strict=True)
-              for measured in all_["delays"]]
-    returns = [row for task in returning for row in task.result()]
+    delays = [judge_delay(job, measured) for job, all_ in done for measured in all_["delays"]]
+    returns = [row for task in returning if not task.exception() for row in task.result()]
     _write(path, rows, delays, returns)
     if rows:
         console.print(throughput_table(rows))
@@ -284,6 +218,9 @@ def run(path: Path, quick: bool = False, plan: Sequence[Job] | None = None,
             console.print(f"{row.bus_bits} bits, {row.traffic} bytes, latency "
                           f"{row.memory_latency}: {problem}", style="red", highlight=False)
     console.print(f"\nThe figures are in {path}", style="dim", highlight=False, soft_wrap=True)
+    if failed:
+        raise PageringError(f"{len(failed)} of {len(tasks)} runs are missing from these figures; "
+                            f"the first: {failed[0]}") from failed[0]
     judged: list[Row | Delay | ReturnRow] = [*rows, *delays, *returns]
     return 0 if all(row.ok for row in judged) else 1
 
