@@ -39,7 +39,7 @@ from pagering.vfio_user_messages import (
 )
 from pagering_tb.virtual.model_core import ModelCore
 from test_sw_cli import run
-from virtual_card import ROOT, Wire, process, served
+from virtual_card import ROOT, Wire, card_process, served
 
 ID = abi.CARD.address("ID")
 SCRATCH = abi.CARD.address("SCRATCH")
@@ -62,8 +62,8 @@ def receive_for_ever(queue: RxQueue) -> None:
 
 def test_a_card_that_is_killed_costs_no_memory(tmp_path: Path) -> None:
     path = str(tmp_path / "card")
-    with process(tmp_path / "card") as killed:
-        transport = VfioUserCard(path, patience=30)
+    with card_process(tmp_path / "card") as killed:
+        transport = VfioUserCard(path)
         card = Card(transport)
         queue = card.add_queue(card.add_pool(), returns="auto")
         card.steer_to(0)
@@ -85,8 +85,8 @@ def test_a_card_that_is_killed_costs_no_memory(tmp_path: Path) -> None:
 
 
 def test_a_command_says_so_in_one_line(tmp_path: Path) -> None:
-    with process(tmp_path / "card") as killed:
-        VfioUserCard(str(tmp_path / "card"), patience=30).close()
+    with card_process(tmp_path / "card") as killed:
+        VfioUserCard(str(tmp_path / "card")).close()
         timer = threading.Timer(1.0, killed.kill)
         timer.start()
         status, _, errors = run("rx", "-d", f"vfio-user:{tmp_path}/card", "-q")

@@ -7,10 +7,10 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from pagering_tb.virtual.core import CardCore
 from pagering_tb.virtual.model_core import ModelCore
@@ -18,6 +18,8 @@ from pagering_tb.virtual.server import CardServer
 from pagering_tb.virtual.sources import FrameSource
 
 ROOT = Path(__file__).resolve().parents[1]
+SOURCES = [str(ROOT / name) for name in ("sw", "hdl", "tb", "tests")]
+"""What a process of its own needs on its path."""
 
 
 class Wire:
@@ -67,24 +69,29 @@ def served(path: Path, core: CardCore | None = None, source: FrameSource | None 
         server.close()
 
 
-MODEL_PROCESS = """
+_PROCESS = """
 import sys
-sys.path[:0] = {paths!r}
-from pagering.traffic import made_up_frames
+from pathlib import Path
+from pagering_tb.virtual.command import serve
 from pagering_tb.virtual.model_core import ModelCore
-from pagering_tb.virtual.server import CardServer
-from pagering_tb.virtual.sources import PacedSource
-CardServer(ModelCore(region_pages=64), {path!r}, PacedSource(made_up_frames(), 1000)).serve()
+path, pcap = sys.argv[1:]
+sys.exit(serve(Path(path), (), Path(pcap) if pcap else None, None, None,
+               lambda config: ModelCore(region_pages=64)))
 """
 
 
 @contextlib.contextmanager
-def process(path: Path) -> Iterator[subprocess.Popen[Any]]:
-    """Serve a card of the software twin in a process."""
-    text = MODEL_PROCESS.format(paths=[str(ROOT / name) for name in ("sw", "hdl", "tb")],
-                                path=str(path))
-    card = subprocess.Popen([sys.executable, "-c", text], stderr=subprocess.DEVNULL)
+def card_process(path: Path, pcap: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Serve the software twin in a process, as ``pagering card`` serves the RTL."""
+    card = subprocess.Popen(
+        [sys.executable, "-c", _PROCESS, str(path), str(pcap or "")], stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(SOURCES)})
     try:
+        end = time.monotonic() + 30
+        while not path.exists():
+            assert card.poll() is None, "the card's process ended"
+            assert time.monotonic() < end, "no card is served"
+            time.sleep(0.01)
         yield card
     finally:
         card.kill()

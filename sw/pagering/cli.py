@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
 
+from pagering import cli_card
 from pagering.cli_device import add_commands
 from pagering.doctor import INSTALL, check, report
 from pagering.errors import PageringError
@@ -268,6 +269,7 @@ def doctor(
 
 
 add_commands(app)
+cli_card.add_commands(app)
 
 
 def _rules_of(path: Path | None) -> list[str]:

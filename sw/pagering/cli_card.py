@@ -1,0 +1,47 @@
+"""The command ``pagering card``: a simulated card that drivers and guests can have."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pagering.doctor import INSTALL
+from pagering.errors import PageringError
+
+__all__ = ["add_commands"]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add it."""
+    app.command()(card)
+
+
+def card(
+    socket: Annotated[Path, typer.Option(
+        help="Where to serve it, as vfio-user; drivers take --device vfio-user:PATH.")],
+    config: Annotated[list[str] | None, typer.Option(
+        help="What the card is made of: NAME=VALUE of CardConfig, with commas between several; "
+             "may be repeated.", show_default="the reference card")] = None,
+    pcap: Annotated[Path | None, typer.Option(
+        help="Frames that come, once, as soon as a driver receives.",
+        show_default="made-up ones, without end")] = None,
+    iface: Annotated[str | None, typer.Option(
+        help="Interface whose frames come. Turn its offloads off: frames of more bytes than the "
+             "card takes are dropped.")] = None,
+    rate: Annotated[str | None, typer.Option(
+        help="Frames in a second, or line for as many as the card takes; not with --iface.",
+        show_default="1000")] = None,
+) -> None:
+    """Serve a card, its RTL simulated, as a PCI function behind a socket, until interrupted.
+
+    One driver at a time can have it. Several cards are several commands.
+    """
+    try:
+        command = importlib.import_module("pagering_tb.virtual.command")
+    except ModuleNotFoundError as error:
+        raise PageringError(f"this needs {error.name}, which is not installed; get it "
+                            f"{INSTALL}") from error
+    raise typer.Exit(command.serve(socket, config or (), pcap, iface, rate))
