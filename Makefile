@@ -39,9 +39,10 @@ sabotage: doctor  ## whether the random test finds faults put in on purpose
 formal: $(VENV)/ready  ## prove what must always hold, for every input and for ever
 	@$(BIN)/pagering formal $(ARGS)
 
-bench: doctor  ## the page pool, frames/s of the driver, cycles per frame beside the ideal, into build/
+bench: doctor  ## page pool, driver, a card behind a socket, cycles per frame beside the ideal
 	@$(BIN)/pagering bench-pool; pool=$$?; $(BIN)/pagering bench-driver; driver=$$?; \
-		$(BIN)/pagering bench $(ARGS) && exit $$((pool | driver))
+		$(BIN)/pagering bench-card; card=$$?; \
+		$(BIN)/pagering bench $(ARGS) && exit $$((pool | driver | card))
 
 lint: $(VENV)/ready  ## ruff and mypy
 	@$(BIN)/ruff check --quiet .

@@ -11,6 +11,7 @@ import os
 import resource
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ import pytest
 
 from pagering import abi
 from pagering import pci_config as pci
-from pagering.errors import CardError, PageringError
+from pagering.errors import CardError, CardGone, PageringError
 from pagering.traffic import made_up_frames
 from pagering.vfio_user import VfioUserCard
 from pagering.vfio_user_channel import Channel, ChannelClosed
@@ -564,6 +565,47 @@ def test_descriptors_that_nobody_asked_for_are_closed(tmp_path: Path, memfd: int
         while server.session is not None:
             time.sleep(0.01)
         assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_a_card_that_breaks_ends_the_service_and_its_driver_knows(tmp_path: Path) -> None:
+    class Brittle(ModelCore):
+        broken = False
+
+        def write32(self, offset: int, value: int) -> None:
+            if offset == SCRATCH:
+                self.broken = True
+            super().write32(offset, value)
+
+        @property
+        def quiet(self) -> bool:
+            self.reset()
+            return super().quiet
+
+        def reset(self) -> None:
+            if self.broken:
+                raise CardGone("the simulated card broke: an assertion failed")
+            if not self.fake.writes:
+                super().reset()
+
+    server = CardServer(Brittle(), str(tmp_path / "card"))
+    ended: list[str] = []
+
+    def serve() -> None:
+        try:
+            server.serve()
+        except CardGone as error:
+            ended.append(str(error))
+            server.close()
+    thread = threading.Thread(target=serve)
+    thread.start()
+    transport = VfioUserCard(str(tmp_path / "card"))
+    transport.write32(SCRATCH, 1)
+    thread.join(20)
+    with pytest.raises(CardGone, match="is gone"):
+        transport.read32(SCRATCH)
+    transport.close()
+    assert ended == ["the simulated card broke: an assertion failed"]
+    assert not (tmp_path / "card").exists()
 
 
 def test_vlan_tags_are_put_back() -> None:

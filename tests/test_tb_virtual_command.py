@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -91,3 +92,32 @@ def test_frames_of_an_interface_reach_a_driver() -> None:
         [*own, sys.executable, str(ROOT / "tests" / "live_frames.py")], check=False, timeout=120,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(SOURCES)}, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.slow
+def test_the_benchmark_counts_frames_that_came_and_cycles_that_they_took(tmp_path: Path) -> None:
+    status, text, errors = run("bench-card", "--quick", "-o", str(tmp_path / "figures.json"))
+    assert status in (0, 1), errors  # how fast this machine is does not matter here
+    rows = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
+    assert [row["returns"] for row in rows] == ["push", "pull", "auto"]
+    for row in rows:
+        assert row["frames"] > 256
+        assert 8 < row["cycles"] / row["frames"] < 16, "most cycles bring a frame"
+        assert f"{row['frames_per_second']:,.0f}" in text
+
+
+@pytest.mark.slow
+def test_the_command_serves_the_compiled_card(tmp_path: Path) -> None:
+    write_frames(tmp_path / "in.pcap", FRAMES)
+    command = [sys.executable, "-m", "pagering.cli"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(SOURCES)}
+    with subprocess.Popen([*command, "card", "--socket", str(tmp_path / "card"), "--pcap",
+                           str(tmp_path / "in.pcap"), "--config", "queues=4"],
+                          env=environment, stderr=subprocess.PIPE, text=True) as card:
+        assert card.stderr is not None
+        assert card.stderr.readline().startswith("serving a card with 4 queues at ")
+        assert run("rx", "-d", f"vfio-user:{tmp_path}/card", "-q", "--queues", "1", "-c",
+                   str(len(FRAMES)), "-w", str(tmp_path / "out.pcap"))[0] == 0
+        card.send_signal(signal.SIGINT)
+        assert card.wait(30) == 0
+    assert read_frames(tmp_path / "out.pcap").frames == FRAMES

@@ -1,9 +1,10 @@
-"""The command ``pagering card``: a simulated card that drivers and guests can have."""
+"""The commands about a simulated card that drivers and guests can have."""
 
 from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -15,8 +16,23 @@ __all__ = ["add_commands"]
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Add it."""
+    """Add them."""
     app.command()(card)
+    app.command(name="bench-card")(bench_card)
+
+
+def bench_card(
+    output: Annotated[Path, typer.Option(
+        "--output", "-o", help="Where the figures go, as JSON.",
+    )] = Path("build/bench-card.json"),
+    quick: Annotated[bool, typer.Option(
+        "--quick", help="For a shorter time, for a first look.")] = False,
+) -> None:
+    """Count the frames that come through a simulated card to a driver, and the card's cycles.
+
+    Exit status 0 if every target is reached, 1 if not, 2 if it could not run.
+    """
+    raise typer.Exit(_load("pagering_tb.virtual.bench").run(output, quick))
 
 
 def card(
@@ -39,9 +55,14 @@ def card(
 
     One driver at a time can have it. Several cards are several commands.
     """
+    raise typer.Exit(_load("pagering_tb.virtual.command").serve(socket, config or (), pcap, iface,
+                                                                rate))
+
+
+def _load(name: str) -> ModuleType:
+    """Import a module that needs the simulation packages."""
     try:
-        command = importlib.import_module("pagering_tb.virtual.command")
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise PageringError(f"this needs {error.name}, which is not installed; get it "
                             f"{INSTALL}") from error
-    raise typer.Exit(command.serve(socket, config or (), pcap, iface, rate))

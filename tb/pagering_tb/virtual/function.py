@@ -111,7 +111,7 @@ class PciFunction:
             raise OSError(errno.EINVAL, f"{count} bytes at {offset:#x} are not in region {region}")
 
     def _write_registers(self, offset: int, words: list[int]) -> None:
-        for at, word in enumerate(words):
+        for at, word in enumerate(words if offset <= _RESET else ()):
             if offset + 4 * at == _CONTROL:
                 self.receives = bool(abi.CARD["CONTROL"].unpack(word)["receive"])
             elif offset + 4 * at == _RESET and word & 1:

@@ -16,7 +16,7 @@ import socket
 import stat
 from collections.abc import Callable
 
-from pagering.errors import PageringError
+from pagering.errors import CardGone, PageringError
 from pagering.vfio_user_channel import Channel, ChannelClosed
 from pagering.vfio_user_messages import MessageFlag
 
@@ -78,7 +78,14 @@ class CardServer:
     # The loop
 
     def serve(self) -> None:
-        """Serve until :meth:`stop`."""
+        """Serve until :meth:`stop`.
+
+        Raises
+        ------
+        CardGone
+            If the card broke: it can do no more but be closed.
+
+        """
         while not self._stopped:
             self.turn()
 
@@ -209,7 +216,8 @@ class CardServer:
     def close(self) -> None:
         """Let go of the client, the socket and the card."""
         if self.session is not None:
-            self._lose_client("the card is switched off")
+            with contextlib.suppress(CardGone):  # a card that broke has nothing left to forget
+                self._lose_client("the card is switched off")
         for channel in self._turned_away:
             channel.close()
         self._selector.close()
