@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .layouts import Fault, Return
 from .page_table import Refusal
-from .streams import StreamBuffer
+from .streams import StreamSkid
 
 __all__ = ["ReturnChecker"]
 
@@ -50,7 +50,7 @@ class ReturnChecker(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.judged = judged = StreamBuffer(Judged)
+        m.submodules.judged = judged = StreamSkid(Judged)
         token, found = self.returns.p.token, judged.o.p
         slot = Signal(16)
         bad = found.no_page | found.no_chunk

@@ -11,7 +11,7 @@ from pagering_hdl.return_arbiter import ReturnArbiter
 from pagering_hdl.return_checker import ReturnChecker
 from pagering_hdl.return_reader import ReturnReader
 from pagering_hdl.return_rings import Operation, ReturnRings
-from pagering_hdl.streams import StreamBuffer, StreamQueue
+from pagering_hdl.streams import StreamBuffer, StreamQueue, StreamSkid
 from pagering_tb.formal.contract import Offers, stands
 from pagering_tb.formal.mutant import Mutant
 from pagering_tb.formal.specification import contents, small
@@ -37,7 +37,7 @@ class ReturnCheckerOffers(Offers):
     """Tokens that name a page and chunks of it."""
 
     part = "return_checker"
-    mutants = (_BUFFER,)
+    mutants = (Mutant(StreamSkid, "elaborate", "~self.o.valid | self.o.ready", "1"),)
 
     def __init__(self) -> None:
         super().__init__()
