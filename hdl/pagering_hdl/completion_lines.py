@@ -62,6 +62,14 @@ class Step(data.Struct):
 
     valid: unsigned(1)
     flush: unsigned(1)
+    stores: unsigned(1)
+    """The entry is a completion."""
+    fills: unsigned(1)
+    """It is the last of its line."""
+    fence: unsigned(1)
+    """The entry is the fence of a queue."""
+    pending: unsigned(1)
+    """Completions of the queue are not written, before this one."""
     queue: Index
     entry: Entry
     ring: RingShape
@@ -69,13 +77,18 @@ class Step(data.Struct):
     state: LineState
 
 
+def place(state, ring):
+    """Return where in its line the next completion goes: the place of its first sixteen bytes."""
+    return Mux(ring.extended, state.index[0] << 1, state.index[:2])
+
+
 class CompletionLines(wiring.Component):
     """Stores completions and asks for lines to be written.
 
-    In two steps: look up the queue; then move its state on, ask, and store, which takes a cycle or,
-    on a narrow card, two or more: there the state reaches its table a cycle later. A line is asked
-    for when its last completion begins to be stored: words are read in the order in which they are
-    stored, and later.
+    In two steps: look up the queue, and see what there is to do; then move its state on, ask, and
+    store, which takes a cycle or, on a narrow card, two or more: there the state reaches its table
+    a cycle later. A line is asked for when its last completion begins to be stored: words are read
+    in the order in which they are stored, and later.
 
     Members
     -------
@@ -131,7 +144,7 @@ class CompletionLines(wiring.Component):
         """First step: a flush, or else the next entry, and the state of its queue."""
         m.submodules.states = states = StateTable(LineState, depth=self.config.queues)
         m.submodules.timer = timer = FlushTimer(self.config.queues)
-        step, queue, moves = self.step, Signal(Index), Signal()
+        step, queue, moves, state = self.step, Signal(Index), Signal(), Signal(LineState)
         narrowest = self.config.bus_bits == min(BUS_WIDTHS)
         m.d.comb += [
             timer.period.eq(self.period), timer.quiet.eq(self.quiet),
@@ -143,52 +156,59 @@ class CompletionLines(wiring.Component):
             # On the narrowest card there is time to break the way of ready here, which is long.
             moves.eq(~step.valid | (0 if narrowest else self.ends)),
             timer.flushes.ready.eq(moves), self.entries.ready.eq(moves & ~timer.flushes.valid),
+            state.eq(states.read[0].data),
         ]
+        if not narrowest:
+            # What is being written is not yet to be read.
+            with m.If(self.begun & (queue == step.queue)):
+                m.d.comb += state.eq(self.moved)
         with m.If(moves):
             m.d.sync += [
-                step.valid.eq(timer.flushes.valid | self.entries.valid),
-                step.flush.eq(timer.flushes.valid), step.queue.eq(queue),
+                step.valid.eq(timer.flushes.valid | self.entries.valid), step.queue.eq(queue),
                 step.entry.eq(self.entries.p), step.ring.eq(self.shape.data),
-                step.base.eq(self.base.data),
-                step.state.eq(states.read[0].data),
+                step.base.eq(self.base.data), step.state.eq(state),
             ]
-            if not narrowest:
-                # What is being written is not yet to be read.
-                with m.If(self.begun & (queue == step.queue)):
-                    m.d.sync += step.state.eq(self.moved)
+            self._see(m, state, timer.flushes.valid)
         with m.Elif(self.ends):
             m.d.sync += step.valid.eq(0)
         with m.Elif(self.begun & ~self.stores):
-            m.d.sync += step.state.eq(self.moved)
+            m.d.sync += [step.state.eq(self.moved), step.pending.eq(0)]
+
+    def _see(self, m, state, flush):
+        """See what the second step has to do."""
+        step, kind, ring = self.step, self.entries.p.kind, self.shape.data
+        now = place(state, ring)
+        m.d.sync += [
+            step.flush.eq(flush), step.stores.eq(~flush & (kind == Kind.SEGMENT)),
+            step.fence.eq(~flush & (kind == Kind.FENCE_QUEUE)),
+            step.fills.eq((now | ring.extended) == 3), step.pending.eq(now != state.unwritten),
+        ]
 
     def _ask(self, m):
         """Second step: whether a line or a mark leaves, and what becomes of the queue's state."""
         step, after, line = self.step, self.after, self.requests
         state, entry, extended = step.state, step.entry, step.ring.extended
-        self.place, pending, mark, sends = Signal(2), Signal(), Signal(), Signal()
+        self.place, mark, sends = Signal(2), Signal(), Signal()
         # What is asked for once is asked for until it is taken, quiet or not.
         asked = Signal()
         m.d.sync += asked.eq(line.valid & ~line.ready)
         places = (1 << step.ring.log2) - 1 & state.index
         begins = step.valid & self.store.first & ~self.rests
         m.d.comb += [
-            self.stores.eq(step.valid & ~step.flush & (entry.kind == Kind.SEGMENT)),
-            self.place.eq(Mux(extended, state.index[0] << 1, state.index[:2])),
-            pending.eq(self.place != state.unwritten),
+            self.stores.eq(step.valid & step.stores), self.place.eq(place(state, step.ring)),
             # Before the fence of a queue its line leaves, in a cycle of its own.
-            mark.eq(~step.flush & ~self.stores
-                    & ~((entry.kind == Kind.FENCE_QUEUE) & pending)),
+            mark.eq(~step.flush & ~step.stores & ~(step.fence & step.pending)),
             line.p.kind.eq(Mux(mark, entry.kind, Kind.SEGMENT)), line.p.index.eq(step.queue),
             line.p.base.eq(step.base), line.p.line.eq(Mux(extended, places[1:], places[2:])),
             line.p.first.eq(state.unwritten),
-            line.p.last.eq(Mux(self.stores, self.place | extended, self.place - 1)),
-            line.p.produced.eq(state.index + self.stores), line.p.frames.eq(
-                state.frames + (self.stores & entry.completion.end)),
-            sends.eq(Mux(self.stores, (line.p.last == 3) | self.quiet | asked, mark | pending)),
+            line.p.last.eq(Mux(step.stores, self.place | extended, self.place - 1)),
+            line.p.produced.eq(state.index + step.stores), line.p.frames.eq(
+                state.frames + (step.stores & entry.completion.end)),
+            sends.eq(Mux(step.stores, step.fills | self.quiet | asked, mark | step.pending)),
             line.valid.eq(begins & sends), self.begins.eq(begins & (~sends | line.ready)),
             self.ends.eq(step.valid & (self.begun | ~self.store.first)
-                         & Mux(self.stores, self.store.last, step.flush | mark)),
-            after.index.eq(state.index + self.stores),
+                         & Mux(step.stores, self.store.last, step.flush | mark)),
+            after.index.eq(state.index + step.stores),
             after.unwritten.eq(Mux(sends, line.p.last + 1, state.unwritten)),
             after.frames.eq(Mux(sends, 0, line.p.frames)),
         ]
