@@ -14,7 +14,7 @@ MARKS = (Kind.CLOSE, Kind.START_QUEUE, Kind.FENCE_POOL)
 
 
 def placement(rng, kind):
-    return {"kind": kind, "index": rng.randrange(64), "length": rng.randrange(1, 4097),
+    return {"kind": kind, "index": rng.randrange(64),
             "top": rng.randrange(4096), "address": rng.getrandbits(64),
             "start": rng.getrandbits(1), "end": rng.getrandbits(1),
             "last_of_page": rng.getrandbits(1), "apart": rng.getrandbits(1),
@@ -34,7 +34,8 @@ def test_random_takers(seed):
              background=[rules(stream) for stream in (dut.jobs, dut.pending)])
     for name in ("kind", "index", "address", "top"):
         assert [job[name] for job in jobs] == [p[name] for p in sent]
-    for name in ("kind", "index", "apart", "token", "length", "start", "end", "last_of_page"):
+    assert [item["length"] for item in pending] == [p["top"] + 1 for p in sent]
+    for name in ("kind", "index", "apart", "token", "start", "end", "last_of_page"):
         assert [item[name] for item in pending] == [p[name] for p in sent]
     assert not any(item["error"] for item in pending)
 
@@ -45,7 +46,7 @@ def test_a_write_waits_for_its_place_and_not_the_other_way_round(jobs, pending):
     dut = PlacementFork()
 
     async def bench(ctx):
-        ctx.set(dut.placements.payload, {"kind": Kind.SEGMENT, "length": 60})
+        ctx.set(dut.placements.payload, {"kind": Kind.SEGMENT, "top": 59})
         ctx.set(dut.placements.valid, 1)
         ctx.set(dut.jobs.ready, jobs)
         ctx.set(dut.pending.ready, pending)

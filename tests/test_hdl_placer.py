@@ -77,7 +77,7 @@ def test_random_segments(seed):
         first = rng.randrange(16)
         last = rng.randrange(first, 16)
         segment = {"kind": kind, "index": queue, "pool": pool, "side": side,
-                   "apart": rng.getrandbits(1), "length": rng.randrange(1, 4097), "opens": 0,
+                   "apart": rng.getrandbits(1), "top": rng.randrange(4096), "opens": 0,
                    "first": first, "last": last, "start": rng.getrandbits(1),
                    "end": rng.getrandbits(1), "last_of_page": rng.getrandbits(1)}
         new = (queue, side) not in open_page
@@ -91,7 +91,7 @@ def test_random_segments(seed):
         page = open_page.get((queue, side), 0)
         sent.append(segment)
         expected.append({
-            "kind": kind, "index": queue, "length": segment["length"], "apart": segment["apart"],
+            "kind": kind, "index": queue, "top": segment["top"], "apart": segment["apart"],
             "address": base(page) + segment["first"] * 256, "start": segment["start"],
             "end": segment["end"], "last_of_page": segment["last_of_page"],
             "token": {"page": page, "first": segment["first"], "last": last,
@@ -115,7 +115,7 @@ def test_random_segments(seed):
              tables=[late_mirror(placer.address, base)])
     for placed, wanted in zip(got, places, strict=True):
         names = {Kind.SEGMENT: set(wanted), Kind.CLOSE: set(wanted) - {"address"}}.get(
-            wanted["kind"], {"kind", "index", "length"})
+            wanted["kind"], {"kind", "index", "top"})
         assert {name: placed[name] for name in names} == {name: wanted[name] for name in names}
     assert opened == opens
     assert taken == takes

@@ -15,7 +15,7 @@ MARKS = (Kind.CLOSE, Kind.START_QUEUE, Kind.FENCE_POOL)
 
 def segment(rng, kind):
     return {"kind": kind, "index": rng.randrange(64), "pool": rng.randrange(64),
-            "length": rng.randrange(1, 4097), "opens": rng.getrandbits(1),
+            "top": rng.randrange(4096), "opens": rng.getrandbits(1),
             "first": rng.getrandbits(6), "last": rng.getrandbits(6),
             "start": rng.getrandbits(1), "end": rng.getrandbits(1)}
 
@@ -35,7 +35,7 @@ def test_random_takers(seed):
              sink(dut.orders, orders, len(opens), random.Random(seed + 2), 0.5),
              sink(dut.placed, placed, len(places), random.Random(seed + 3), 0.5),
              background=[rules(stream) for stream in (dut.commands, dut.orders, dut.placed)])
-    assert commands == [{"last": (s["length"] - 1) // 8, "tail": (s["length"] - 1) % 8,
+    assert commands == [{"last": s["top"] // 8, "tail": s["top"] % 8,
                          "skip": int(s["kind"] is Kind.SKIP), "end": s["end"]} for s in reads]
     assert orders == [{"pool": s["pool"], "queue": s["index"]} for s in opens]
     assert [{name: got[name] for name in places[0]} for got in placed] == places
@@ -48,7 +48,7 @@ def test_takers_do_not_wait_for_each_other(willing):
     takers = (dut.commands, dut.orders, dut.placed)
 
     async def bench(ctx):
-        ctx.set(dut.segments.payload, {"kind": Kind.SEGMENT, "length": 60, "opens": 1})
+        ctx.set(dut.segments.payload, {"kind": Kind.SEGMENT, "top": 59, "opens": 1})
         ctx.set(dut.segments.valid, 1)
         wills = [willing >> number & 1 for number in range(3)]
         for will, taker in zip(wills, takers, strict=True):

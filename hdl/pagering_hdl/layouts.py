@@ -181,7 +181,8 @@ class Segment(data.Struct):
     side: Side
     apart: unsigned(1)
     """Headers whose payload follows; the frame's start is then with the payload."""
-    length: Length
+    top: Length
+    """Bytes less one."""
     opens: unsigned(1)
     first: ChunkIndex
     last: ChunkIndex
@@ -202,7 +203,6 @@ class Placement(data.Struct):
     address: unsigned(64)
     follows: unsigned(1)
     """It begins in memory where the beats of the segment before it end."""
-    length: Length
     top: Length
     """Bytes less one."""
     start: unsigned(1)

@@ -37,12 +37,13 @@ class PlacementFork(wiring.Component):
             self.pending.valid.eq(valid & ~had),
             self.jobs.valid.eq(valid & has),
             self.placements.ready.eq(has & self.jobs.ready),
+            self.pending.p.length.eq(placement.top + 1),
         ]
         with m.If(valid):
             m.d.sync += had.eq(has & ~self.jobs.ready)
         for taker, names in (
                 (self.jobs, ("kind", "index", "address", "top", "follows")),
-                (self.pending, ("kind", "index", "apart", "token", "length", "start", "end",
+                (self.pending, ("kind", "index", "apart", "token", "start", "end",
                                 "last_of_page"))):
             m.d.comb += [getattr(taker.p, name).eq(getattr(placement, name)) for name in names]
         return m

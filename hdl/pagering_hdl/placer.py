@@ -110,10 +110,10 @@ class Locator(wiring.Component):
             placement.token.first.eq(segment.first), placement.token.last.eq(segment.last),
             placement.address.eq(self.address.data | (segment.first << self.config.chunk_log2)),
             self.placements.valid.eq(asked.o.valid), asked.o.ready.eq(self.placements.ready),
-            placement.follows.eq(asked.o.p.follows), placement.top.eq(segment.length - 1),
+            placement.follows.eq(asked.o.p.follows),
         ]
         m.d.comb += [getattr(placement, name).eq(getattr(segment, name)) for name in (
-            "kind", "index", "apart", "length", "start", "end", "last_of_page")]
+            "kind", "index", "apart", "top", "start", "end", "last_of_page")]
         return m
 
 

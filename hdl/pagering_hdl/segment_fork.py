@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .layouts import Kind, Length, Segment
+from .layouts import Kind, Segment
 from .packet_reader import ReadCommand
 from .page_opener import Order
 
@@ -51,10 +51,9 @@ class SegmentFork(wiring.Component):
         m.d.comb += self.segments.ready.eq(has.all())
         with m.If(valid):
             m.d.sync += had.eq(Mux(has.all(), 0, has))
-        top = (segment.length - 1)[:Length.width]
         m.d.comb += [
-            self.commands.p.last.eq(top >> self.config.bus_log2),
-            self.commands.p.tail.eq(top & (self.config.bus_bytes - 1)),
+            self.commands.p.last.eq(segment.top >> self.config.bus_log2),
+            self.commands.p.tail.eq(segment.top & (self.config.bus_bytes - 1)),
             self.commands.p.skip.eq(skip), self.commands.p.end.eq(segment.end),
             self.orders.p.pool.eq(segment.pool), self.orders.p.queue.eq(segment.index),
             self.placed.p.eq(segment),

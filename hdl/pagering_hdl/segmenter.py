@@ -80,7 +80,7 @@ class Segmenter(wiring.Component):
         share = Share(Mux(left[1], grant.headers.as_value(), grant.frame.as_value()))
         self._measure(m, share, more & ~left[1])
         with m.If(~carries):
-            m.d.comb += segment.length.eq(grant.frame.top + 1)
+            m.d.comb += segment.top.eq(grant.frame.top)
         self._advance(m, left, done, page, more)
         return m
 
@@ -88,15 +88,17 @@ class Segmenter(wiring.Component):
         """Describe one page's part of a share; sizes are powers of two, so nothing is rounded."""
         config, segment = self.config, self.segments.p
         top = share.top & (config.page_bytes - 1)
-        first, last = Signal(6), Signal(6)
+        first, last, ends = Signal(6), Signal(6), Signal()
         beats = config.chunk_bytes // config.bus_bytes - 1
         m.d.comb += [
             first.eq(Mux(share.opens, 0, share.first)),
-            last.eq(first + Mux(whole, config.chunks - 1, top >> config.chunk_log2)),
-            segment.length.eq(Mux(whole, config.page_bytes, top + 1)),
+            # What fills a page begins at its first chunk.
+            last.eq(first + (top >> config.chunk_log2)),
+            ends.eq(whole | (last == config.chunks - 1)),
+            segment.top.eq(Mux(whole, config.page_bytes - 1, top)),
             segment.pool.eq(share.pool), segment.opens.eq(share.opens),
-            segment.first.eq(first & config.chunks - 1), segment.last.eq(last & config.chunks - 1),
-            segment.last_of_page.eq(last == config.chunks - 1),
+            segment.first.eq(first & config.chunks - 1), segment.last_of_page.eq(ends),
+            segment.last.eq(Mux(whole, config.chunks - 1, last & config.chunks - 1)),
             segment.fills.eq(whole | (((top >> config.bus_log2) & beats) == beats)),
         ]
 

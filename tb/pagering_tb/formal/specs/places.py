@@ -94,7 +94,7 @@ class SegmentsFillTheirPages(Specification):
     promise = "the segments of a grant are its bytes, each in one page, with the chunks they need"
     steps = 2
     mutants = (
-        Mutant(Segmenter, "_measure", "Mux(whole, config.page_bytes, top + 1)", "top + 1"),
+        Mutant(Segmenter, "_measure", "Mux(whole, config.page_bytes - 1, top)", "top"),
         Mutant(Segmenter, "_measure", "top >> config.chunk_log2", "(top + 1) >> config.chunk_log2"),
         Mutant(Segmenter, "_measure", "Mux(share.opens, 0, share.first)", "share.first"),
         Mutant(Segmenter, "elaborate", "page != grant.frame.top >> self.config.page_log2",
@@ -119,7 +119,7 @@ class SegmentsFillTheirPages(Specification):
                      Assume(~grant.split | carries)]
         taken = part.segments.valid & part.segments.ready & (segment.kind == Kind.SEGMENT)
         sent = Signal(15)
-        after = (sent + segment.length)[:15]
+        after = (sent + segment.top + 1)[:15]
         begin, end = segment.first << card.chunk_log2, (segment.last + 1) << card.chunk_log2
         with m.If(taken & ~segment.apart):
             m.d.sync += sent.eq(after)
@@ -130,11 +130,10 @@ class SegmentsFillTheirPages(Specification):
                                    & (after == grant.frame.top + 1))
         with m.If(part.segments.valid & (segment.kind == Kind.SEGMENT)):
             m.d.comb += [
-                Assert(segment.length != 0), Assert(segment.last < card.chunks),
-                Assert(begin + segment.length <= end),
-                Assert(begin + segment.length > end - card.chunk_bytes),
+                Assert(segment.last < card.chunks), Assert(begin + segment.top < end),
+                Assert(begin + segment.top >= end - card.chunk_bytes),
                 Assert(segment.last_of_page == (end == card.page_bytes)),
-                Assert(~segment.apart | (segment.length == grant.headers.top + 1)),
+                Assert(~segment.apart | (segment.top == grant.headers.top)),
                 Assert(segment.apart | (segment.start == (sent == 0))),
             ]
         m.d.comb += [
@@ -188,20 +187,18 @@ class SegmentsStayInTheirPage(Specification):
             m.d.comb += [
                 Assert(looked_up == token.page), Assert(token.page == item.held.page),
                 Assert(token.generation == item.held.generation),
-                Assert(placement.address == first), Assert(placement.length == item.segment.length),
-                Assert(placement.top + 1 == placement.length),
-                Assert(first + placement.length <= page + ((token.last + 1) << card.chunk_log2)),
-                Assert(first + placement.length <= page + card.page_bytes),
+                Assert(placement.address == first), Assert(placement.top == item.segment.top),
+                Assert(first + placement.top < page + ((token.last + 1) << card.chunk_log2)),
+                Assert(first + placement.top < page + card.page_bytes),
             ]
         return {"to the last byte": writes & (token.last == card.chunks - 1)
-                & (first + placement.length == page + card.page_bytes) & (token.first == 1)}
+                & (first + placement.top + 1 == page + card.page_bytes) & (token.first == 1)}
 
     def _fits(self, segment: Any) -> Any:
         card = self.card
         begin, end = (segment.first << card.chunk_log2,
                       (segment.last + 1) << card.chunk_log2)
-        return ((segment.last < card.chunks) & (segment.length != 0)
-                & (begin + segment.length <= end))
+        return (segment.last < card.chunks) & (begin + segment.top < end)
 
 
 class LinesStayInTheirRing(Specification):
