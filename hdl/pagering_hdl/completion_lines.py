@@ -70,6 +70,7 @@ class Step(data.Struct):
     """The entry is the fence of a queue."""
     pending: unsigned(1)
     """Completions of the queue are not written, before this one."""
+    phase: unsigned(1)
     queue: Index
     entry: Entry
     ring: RingShape
@@ -182,6 +183,7 @@ class CompletionLines(wiring.Component):
             step.flush.eq(flush), step.stores.eq(~flush & (kind == Kind.SEGMENT)),
             step.fence.eq(~flush & (kind == Kind.FENCE_QUEUE)),
             step.fills.eq((now | ring.extended) == 3), step.pending.eq(now != state.unwritten),
+            step.phase.eq(~state.index.bit_select(ring.log2, 1)),
         ]
 
     def _ask(self, m):
@@ -229,7 +231,7 @@ class CompletionLines(wiring.Component):
             store.line.eq(Mux(step.ring.extended, index[1], index[2])),
             store.extended.eq(step.ring.extended), store.extension.eq(step.entry.extension),
             store.completion.eq(step.entry.completion),
-            store.completion.phase.eq(~index.bit_select(step.ring.log2, 1)),
+            store.completion.phase.eq(step.phase),
             store.address.eq(self.address), store.read.eq(self.read),
             self.stored.eq(store.stored),
         ]

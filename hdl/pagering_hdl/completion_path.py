@@ -40,7 +40,7 @@ class CompletionPath(Assembly):
             self.facts = StreamQueue(Facts, depth=FACTS_DEPTH, block=True)
             if config.short_cuts:
                 # There is time to break the way of ready, and to bring what is far away nearer.
-                self.next_facts = StreamRelay(Facts)
+                self.new_facts, self.next_facts = StreamRelay(Facts), StreamRelay(Facts)
         self.deliverer = Deliverer()
         self.lines = CompletionLines(config)
         self.announcer = LineAnnouncer(config)
@@ -68,11 +68,13 @@ class CompletionPath(Assembly):
 
     def _remember(self, m, facts):
         if self.config.knows_facts:
-            wiring.connect(m, facts, self.facts.i)
             if self.config.short_cuts:
+                wiring.connect(m, facts, self.new_facts.i)
+                wiring.connect(m, self.new_facts.o, self.facts.i)
                 wiring.connect(m, self.facts.o, self.next_facts.i)
                 wiring.connect(m, self.next_facts.o, self.deliverer.facts)
             else:
+                wiring.connect(m, facts, self.facts.i)
                 wiring.connect(m, self.facts.o, self.deliverer.facts)
         else:
             m.d.comb += [facts.ready.eq(1), self.deliverer.facts.valid.eq(1)]

@@ -5,12 +5,12 @@ from amaranth.lib import wiring
 from .assembly import Assembly
 from .layouts import Enrolment
 from .page_opener import PageOpener
-from .page_table import PageTable
+from .page_table import Delivery, PageTable
 from .placer import Placer
 from .recycle_ring import RecycleRing
 from .region_loader import RegionLoader
 from .region_table import RegionTable
-from .streams import StreamBuffer
+from .streams import StreamBuffer, StreamRelay
 
 __all__ = ["PageStore"]
 
@@ -31,6 +31,10 @@ class PageStore(Assembly):
     """
 
     def __init__(self, config):
+        self.config = config
+        if config.short_cuts:
+            # On a narrow bus there is time. The page table takes what waits here before any token.
+            self.delivered = StreamRelay(Delivery)
         self.opener = PageOpener()
         self.placer = Placer(config)
         self.enrolments = StreamBuffer(Enrolment)
@@ -43,7 +47,11 @@ class PageStore(Assembly):
         self._open(m, engine)
         self._load(m, engine)
         pages = self.pages
-        wiring.connect(m, engine.completions.deliverer.deliveries, pages.deliveries)
+        deliveries = engine.completions.deliverer.deliveries
+        if self.config.short_cuts:
+            wiring.connect(m, deliveries, self.delivered.i)
+            deliveries = self.delivered.o
+        wiring.connect(m, deliveries, pages.deliveries)
         wiring.connect(m, engine.returns.checker.checked, pages.returns)
         self._recycle(m)
 
