@@ -64,7 +64,8 @@ class BurstSplitter(wiring.Component):
     def __init__(self, config):
         self.config = config
         self.burst_log2 = (config.burst_bytes - 1).bit_length()
-        self.sent = Signal(Length.width + 1 - self.burst_log2)
+        self.reach = min(Length.width + 1, config.page_log2)
+        self.sent = Signal(max(1, self.reach - self.burst_log2))
         """Parts of the segment under way that are sent."""
         super().__init__()
 
@@ -100,7 +101,7 @@ class BurstSplitter(wiring.Component):
         config, segment, sent, burst = self.config, self.segments.p, self.sent, self.burst_log2
         writes, page = segment.kind == Kind.SEGMENT, config.page_log2
         low = segment.address[:burst] if config.shares_bursts else Const(0, burst)
-        begin, end, stop = Signal(burst), Signal(Length.width + 1), Signal(burst)
+        begin, end, stop = Signal(burst), Signal(self.reach), Signal(burst)
         m.d.comb += [
             begin.eq(Mux(sent == 0, low, 0)), end.eq(segment.top + low),
             last.eq(~writes | (sent == end[burst:])), stop.eq(Mux(last, end, -1)),

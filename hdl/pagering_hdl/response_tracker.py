@@ -158,7 +158,7 @@ class ResponseTracker(wiring.Component):
     def _hand_out(self, m, pending, answers):
         """Give out the segments of an answer one by one."""
         given, answer = self.given, answers.p
-        last = given == answer.ends - 1
+        last = given == answer.ends - 1 if self.config.shares_bursts else 1
         m.d.comb += [
             self.written.valid.eq(pending.o.valid & answers.valid),
             pending.o.ready.eq(self.written.ready & answers.valid),
@@ -168,3 +168,5 @@ class ResponseTracker(wiring.Component):
         ]
         with m.If(self.written.valid & self.written.ready):
             m.d.sync += given.eq(Mux(last, 0, given + 1))
+            if not self.config.shares_bursts:
+                m.d.sync += Assert(answer.ends == 1)
