@@ -102,7 +102,8 @@ def test_the_benchmark_counts_frames_that_came_and_cycles_that_they_took(tmp_pat
     assert [row["returns"] for row in rows] == ["push", "pull", "auto"]
     for row in rows:
         assert row["frames"] > 256
-        assert 8 < row["cycles"] / row["frames"] < 16, "most cycles bring a frame"
+        assert row["cycles"] > 8 * row["frames"], "each has 8 beats"
+        assert row["card_seconds"] > 0
         assert f"{row['frames_per_second']:,.0f}" in text
 
 

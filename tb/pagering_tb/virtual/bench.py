@@ -86,8 +86,10 @@ def _frames() -> Iterator[bytes]:
 def _measure(returns: str, seconds: float) -> Speed:
     with tempfile.TemporaryDirectory(prefix="pagering-bench-") as folder:
         path = str(Path(folder) / "card")
+        sources = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}  # the same as ours
         with subprocess.Popen([sys.executable, "-m", "pagering_tb.virtual.bench", path],
-                              stdout=subprocess.PIPE, text=True) as card:
+                              env=os.environ | sources, stdout=subprocess.PIPE,
+                              text=True) as card:
             try:
                 frames, taken = _receive(path, returns, seconds)
             finally:
