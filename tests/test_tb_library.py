@@ -13,11 +13,12 @@ import pytest
 
 from pagering import Card, RxQueue, abi
 from pagering.capture import read_frames, write_frames
-from pagering.errors import CardError
+from pagering.errors import CardError, CardGone
 from pagering.rx_queue import RxQueue as Queue
 from pagering.traffic import made_up_frames
 from pagering_hdl.config import CardConfig
 from pagering_tb.library import AccessError, LibraryCard
+from pagering_tb.library.build import build_library
 from pagering_tb.library.transport import LibraryTransport
 from pagering_tb.shipped import SHIPPED
 from test_sw_cli import run
@@ -92,6 +93,11 @@ def test_pages_go_round(transport: LibraryTransport, returns: str) -> None:
     assert counters.write_bytes > counters.frames * 60
     assert (counters.blocked, counters.refused) == (0, 0)
     assert (counters.read_bytes > 0) == (returns == "pull")
+
+
+def test_the_harness_compiles_without_a_warning() -> None:
+    built = build_library(CardConfig())
+    assert built.library.parent.with_suffix(".log").read_text(encoding="utf-8") == ""
 
 
 def test_registers_and_their_errors(card: LibraryCard) -> None:
@@ -313,13 +319,22 @@ def sabotage(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 def test_a_broken_assertion_is_an_error_and_not_the_end(sabotage: Callable[[str], None],
                                                         card: LibraryCard) -> None:
     sabotage("if (s_axil_wvalid && s_axil_wdata == 32'hdeadbeef) $finish;")
-    broken = LibraryCard(SABOTAGED)
     scratch = abi.CARD.address("SCRATCH")
-    broken.write32(scratch, 5)
     sentence = r"the simulated card broke: an assertion failed in pagering_rx \(line \d+ of .*\)"
-    with pytest.raises(CardError, match=sentence):
+    broken = LibraryCard(SABOTAGED)
+    broken.write32(scratch, 5)
+    with pytest.raises(CardGone, match=sentence):
         broken.write32(scratch, 0xDEADBEEF)
-    with pytest.raises(CardError, match=sentence):
+    with pytest.raises(CardGone, match=sentence):
         broken.run(1)
     broken.close()
+    transport = LibraryTransport(LibraryCard(SABOTAGED))
+    memory = transport.allocate(100)
+    transport.write32(scratch, 0xDEADBEEF)
+    with pytest.raises(CardGone, match=sentence):
+        transport.wait_interrupt(0)
+    with pytest.raises(CardGone, match=sentence):
+        transport.read32(scratch)
+    memory.free()
+    transport.close()
     assert card.read32(abi.CARD.address("ID")) == 0x5047_5247

@@ -29,6 +29,8 @@ from .wire_feed import WireFeed
 __all__ = ["open_library", "parse_config"]
 
 _RATE = 1000.0
+_WIRE_FRAMES = 1024
+"""Enough for a slice of the card's clock."""
 _OWN = ("pcap", "rate", "latency")
 
 
@@ -48,7 +50,7 @@ def open_library(name: str, rest: str) -> Device:
     feed = WireFeed(frames, _rate(own.get("rate", str(_RATE))))
     latency = _number("latency", own.get("latency", str(MEMORY_LATENCY)))
     try:
-        card = LibraryCard(config, latency=latency)
+        card = LibraryCard(config, latency=latency, wire_frames=_WIRE_FRAMES)
     except ValueError as error:
         raise PageringError(str(error)) from error
     transport = LibraryTransport(card, feed)

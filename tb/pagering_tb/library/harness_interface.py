@@ -62,9 +62,11 @@ _HANDLE = ctypes.c_void_p
 _WORD = ctypes.c_uint64
 _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "close": (None, _HANDLE),
+    "free": (None, _HANDLE),
     "error": (ctypes.c_char_p, _HANDLE),
     "reset": (ctypes.c_int, _HANDLE),
     "run": (ctypes.c_int, _HANDLE, _WORD, ctypes.POINTER(_WORD)),
+    "ask": (None, _HANDLE, ctypes.c_int),
     "quiet": (ctypes.c_int, _HANDLE),
     "read": (ctypes.c_int, _HANDLE, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32)),
     "write": (ctypes.c_int, _HANDLE, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import re
-from collections.abc import Sequence
+import weakref
+from collections.abc import Iterator, Sequence
 
 from pagering import abi
 from pagering.errors import CardError, CardGone
@@ -69,7 +71,10 @@ class LibraryCard:
         self._library = load(self._built.library)
         options = Options(lines=config.queues + 1, latency=latency, frames=wire_frames,
                           settle=_settle_cycles(config, latency), longest=_longest_timer())
-        self._handle: int | None = self._library.card_open(ctypes.byref(options))
+        self._closed = False
+        self._handle: int = self._library.card_open(ctypes.byref(options))
+        # Not at the end of the process: another thread may be in a call.
+        weakref.finalize(self, self._library.card_free, self._handle).atexit = False
         self._do("quiet")
 
     # Registers
@@ -219,10 +224,22 @@ class LibraryCard:
     # Time
 
     def run(self, cycles: int) -> int:
-        """Let so many cycles pass, fewer if the card becomes quiet; return how many did."""
+        """Let so many cycles pass; return how many did.
+
+        Fewer do if the card becomes quiet, or somebody is :meth:`asking` for it.
+        """
         passed = ctypes.c_uint64()
         self._do("run", cycles, ctypes.byref(passed))
         return passed.value
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """Let :meth:`run` return at once, meanwhile: it is another thread's turn."""
+        self._library.card_ask(self._handle, 1)
+        try:
+            yield
+        finally:
+            self._library.card_ask(self._handle, -1)
 
     @property
     def quiet(self) -> bool:
@@ -254,16 +271,15 @@ class LibraryCard:
 
     def close(self) -> None:
         """Let go of the card and of all memory. Again does nothing."""
-        if self._handle is not None:
-            self._library.card_close(self._handle)
-            self._handle = None
+        self._closed = True
+        self._library.card_close(self._handle)
         for pinned in self._pinned.values():
             pinned.release()
         self._pinned.clear()
 
     def _do(self, what: str, *arguments: object) -> Status:
         """Call a function of the library; raise if the card is gone."""
-        if self._handle is None:
+        if self._closed:
             raise CardGone("the simulated card is closed")
         status = Status(getattr(self._library, f"card_{what}")(self._handle, *arguments))
         if status is Status.BROKEN:

@@ -23,8 +23,8 @@ from .wire_feed import WireFeed
 
 __all__ = ["LibraryMemory", "LibraryTransport"]
 
-_SLICE_CYCLES = 256
-"""How long the clock runs on when somebody else wants the card."""
+_SLICE_CYCLES = 8192
+"""How long the clock runs before it looks for frames to send."""
 _FIRST_ADDRESS = 0x2_4000_0000
 """Above 4 GiB, so that a forgotten upper half of an address shows."""
 
@@ -192,7 +192,8 @@ class LibraryTransport:
             try:
                 with self._turns.taken():
                     pause = None if self._feed is None else self._feed.fill(self.card.send)
-                    still = self.card.run(_SLICE_CYCLES) < _SLICE_CYCLES
+                    self.card.run(_SLICE_CYCLES)
+                    still = self.card.quiet
             except CardGone as error:
                 self._fail(error)
                 return
@@ -214,7 +215,7 @@ class LibraryTransport:
     @contextlib.contextmanager
     def _using(self, wakes: bool = True) -> Iterator[LibraryCard]:
         """Have the card alone; then let the clock run on."""
-        with self._turns.taken():
+        with self.card.asking(), self._turns.taken():
             self._check()
             yield self.card
         if wakes:

@@ -11,8 +11,9 @@ constexpr unsigned answer_cycles = 1 << 20;
 
 }  // namespace
 
-Card::Card(const Options& options)
+Card::Card(const Options& options, const std::atomic<int>& asking)
     : options_(options),
+      asking_(asking),
       card_(&context_),
       memory_(counters_),
       writes_(card_, memory_, counters_, static_cast<unsigned>(options.latency)),
@@ -39,12 +40,15 @@ void Card::reset() {
     registers_.clear();
     card_.rst = 0;
     silent_ = still_ = 0;
-    run(clearing_cycles);
+    for (unsigned cycle = 0; cycle < clearing_cycles && !quiet(); ++cycle) step();
 }
 
 std::uint64_t Card::run(std::uint64_t cycles) {
     std::uint64_t passed = 0;
-    for (; passed < cycles && !quiet(); ++passed) step();
+    while (passed < cycles && !quiet() && asking_.load(std::memory_order_relaxed) == 0) {
+        step();
+        ++passed;
+    }
     return passed;
 }
 

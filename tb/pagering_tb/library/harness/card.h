@@ -1,6 +1,7 @@
 // The card, with everything around it, and the clock.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -30,7 +31,8 @@ struct Options {
 
 class Card {
 public:
-    explicit Card(const Options& options);
+    // `asking` is how many wait, in other threads, until `run` returns.
+    Card(const Options& options, const std::atomic<int>& asking);
     ~Card();
     Card(const Card&) = delete;
     Card& operator=(const Card&) = delete;
@@ -38,7 +40,8 @@ public:
     // The power-on reset over again: nothing of what is in flight is left.
     void reset();
 
-    // Let time pass until `cycles` are over, or the card is quiet; return the cycles.
+    // Let time pass until `cycles` are over, the card is quiet or somebody asks for it; return the
+    // cycles.
     std::uint64_t run(std::uint64_t cycles);
 
     // Whether nothing happens any more until something comes from outside.
@@ -63,6 +66,7 @@ private:
     bool finish_access();
 
     const Options options_;
+    const std::atomic<int>& asking_;
     Counters counters_{};
     VerilatedContext context_;
     Vcard card_;

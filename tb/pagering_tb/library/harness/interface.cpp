@@ -1,8 +1,10 @@
 // The library as others call it: plain functions over a handle.
 //
-// No exception leaves it. A function that can fail returns a Status; why it failed is told by
-// card_error. A handle is used by one thread at a time; two handles have nothing in common.
+// No exception leaves it. A function that can fail returns a Status; why the card broke is told by
+// card_error. A handle is used by one thread at a time, but for card_ask; two handles have nothing
+// in common.
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -24,6 +26,7 @@ enum Status : int {
 };
 
 struct Handle {
+    std::atomic<int> asking{0};
     std::unique_ptr<pagering::Card> card;
     std::string error;
 
@@ -58,13 +61,19 @@ Status when(bool good) { return good ? done : refused; }
 EXPORTED Handle* card_open(const pagering::Options* options) {
     auto* handle = new Handle;
     handle->guard([&] {
-        handle->card = std::make_unique<pagering::Card>(*options);
+        handle->card = std::make_unique<pagering::Card>(*options, handle->asking);
         return done;
     });
     return handle;
 }
 
-EXPORTED void card_close(Handle* handle) { delete handle; }
+// The card ends; its handle stays, for whoever still asks.
+EXPORTED void card_close(Handle* handle) {
+    handle->card.reset();
+    handle->error = "it is closed";
+}
+
+EXPORTED void card_free(Handle* handle) { delete handle; }
 
 EXPORTED const char* card_error(const Handle* handle) { return handle->error.c_str(); }
 
@@ -81,6 +90,9 @@ EXPORTED int card_run(Handle* handle, std::uint64_t cycles, std::uint64_t* passe
         return done;
     });
 }
+
+// From any thread: so many more, or fewer, wait until card_run returns.
+EXPORTED void card_ask(Handle* handle, int more) { handle->asking += more; }
 
 EXPORTED int card_quiet(Handle* handle) {
     return handle->guard([&] { return when(handle->card->quiet()); });
