@@ -24,6 +24,9 @@ from pagering.mapping_provider import MappingProvider
 from pagering.selftest import Verdict, check
 from pagering.transport import EventfdTransport, MappingTransport, Transport
 from pagering.vfio_user import VfioUserCard
+from pagering_hdl.config import CardConfig
+from pagering_tb.library import LibraryCard
+from pagering_tb.library.transport import LibraryTransport
 from pagering_tb.virtual.model_core import ModelCore
 from virtual_card import Wire, served
 
@@ -45,12 +48,27 @@ def model_behind_socket(folder: Path) -> Iterator[Device]:
         yield Device("socket", VfioUserCard(str(folder / "card")), wire.put)
 
 
+@contextlib.contextmanager
+def compiled(_: Path) -> Iterator[Device]:
+    transport = LibraryTransport(LibraryCard(CardConfig()))
+    yield Device("library", transport, transport.send)
+
+
+@contextlib.contextmanager
+def compiled_behind_socket(folder: Path) -> Iterator[Device]:
+    wire = Wire()
+    with served(folder / "card", LibraryCard(CardConfig()), wire):
+        yield Device("library socket", VfioUserCard(str(folder / "card")), wire.put)
+
+
 OPENERS: dict[str, Opener] = {"memory": in_memory, "socket": model_behind_socket}
+SLOW_OPENERS: dict[str, Opener] = {"library": compiled, "library-socket": compiled_behind_socket}
 
 
-@pytest.fixture(params=list(OPENERS))
+@pytest.fixture(params=[*OPENERS, *(pytest.param(name, marks=pytest.mark.slow)
+                                    for name in SLOW_OPENERS)])
 def device(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Device]:
-    with OPENERS[request.param](tmp_path) as opened:
+    with (OPENERS | SLOW_OPENERS)[request.param](tmp_path) as opened:
         yield opened
         opened.transport.close()
 
