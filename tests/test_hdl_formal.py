@@ -19,6 +19,7 @@ from pagering_hdl.streams import StreamBuffer
 from pagering_tb.formal import campaign
 from pagering_tb.formal.boundaries import offering
 from pagering_tb.formal.contract import Offers, stands
+from pagering_tb.formal.invariants import INVARIANTS, table
 from pagering_tb.formal.mutant import Mutant
 from pagering_tb.formal.solver import Verdict, ask
 from pagering_tb.formal.specification import Specification, small
@@ -190,3 +191,28 @@ def test_whatever_offers_something_is_proven_to_stand_by_it():
             owed[type(specification.dut)] -= {*specification.outputs()}
     left = {part.__name__: sorted(names) for part, names in owed.items() if names}
     assert left.keys() == NOT_STEADY.keys(), f"without a contract proof: {left}"
+
+
+def test_all_eight_invariants_have_proofs_and_faults_that_these_notice():
+    known = {kind.name() for kind in campaign.specifications()}
+    assert [invariant.number for invariant in INVARIANTS] == [*range(1, 9)]
+    for invariant in INVARIANTS:
+        assert invariant.proofs
+        for proof in invariant.proofs:
+            assert proof.specification in known, f"invariant {invariant.number}"
+            assert len(proof.mutants()) == 1, (
+                f"{proof.specification} has not one mutant with {proof.fault!r}")
+
+
+def test_what_serves_no_invariant_itself_is_what_the_proofs_stand_on():
+    used = {proof.specification for invariant in INVARIANTS for proof in invariant.proofs}
+    others = {kind.name() for kind in campaign.specifications()
+              if not issubclass(kind, Offers)} - used
+    assert others == {"BufferKeepsOrder", "ChunksAreNamed", "QueueKeepsOrder", "SkidKeepsOrder"}
+
+
+def test_the_table_of_invariants_has_a_row_for_each_proof():
+    lines = list(table())
+    assert len(lines) == 2 + sum(len(invariant.proofs) for invariant in INVARIANTS)
+    assert lines[2].startswith("| 1 | Every page of every registered region")
+    assert all(line.replace("\\|", "").count("|") == 6 for line in lines)

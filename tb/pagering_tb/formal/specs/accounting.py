@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Assert, Assume, Signal
+from amaranth.hdl import Assert, Assume
 
 from pagering_hdl.admission import Admission
 from pagering_hdl.deliverer import Deliverer
@@ -17,7 +17,7 @@ __all__ = ["EveryArrivalIsDecided", "EverySegmentIsTold"]
 
 
 class EveryArrivalIsDecided(Specification):
-    """One frame at a time is looked at, from its coming to the front until it leaves.
+    """What is said in the cycle in which a frame leaves, and in no other.
 
     On a wide card, which decides a frame in a cycle and promises nothing. Counts, limits and
     settings may be anything, and change at any time.
