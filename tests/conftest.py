@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,15 @@ def writer_build() -> Callable[[int], Path]:
     def build(bus_bits: int) -> Path:
         return build_verilog(writer_verilog(bus_bits))
     return build
+
+
+@pytest.fixture(autouse=True)
+def _stores_are_watched() -> Iterator[None]:
+    """No test may store part of a word to an in-memory card, or the same twice."""
+    from stores import watched
+
+    with watched():
+        yield
 
 
 @pytest.fixture(autouse=True)

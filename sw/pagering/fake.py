@@ -18,6 +18,7 @@ from pagering.errors import CardError
 from pagering.fake_memory import FakeMemory, HostMemory
 from pagering.fake_receive import FakeReceiver
 from pagering.fake_registers import FakeRegisters
+from pagering.store_watch import StoreWatch
 from pagering.transport import DmaMemory
 
 __all__ = ["FakeCard"]
@@ -70,8 +71,8 @@ class FakeCard:
         self.defer_completions = defer_completions
         self.on_wait: Callable[[int], object] | None = None
         """Called with the vector when the host starts to wait: what happens meanwhile."""
-        self.access_widths: Counter[tuple[str, int]] = Counter()
-        """Register accesses by ("read" or "write", bytes)."""
+        self.stores = StoreWatch()
+        """What it has seen of the host's accesses; tests fail for what it found wrong."""
         self.writes: Counter[int] = Counter()
         """Register writes by offset, tokens included."""
         self.token_runs: list[int] = []
@@ -128,6 +129,11 @@ class FakeCard:
         self._memory.check_guards()
 
     @property
+    def access_widths(self) -> Counter[tuple[str, int]]:
+        """Register accesses by ("read" or "write", bytes)."""
+        return self.stores.widths
+
+    @property
     def stray_writes(self) -> list[tuple[int, int]]:
         """(address, bytes) of the card's writes that met no mapped memory."""
         return self._memory.stray_writes
@@ -153,7 +159,8 @@ class FakeCard:
             If there is none at ``offset``.
 
         """
-        self._access("read", offset)
+        self.stores.load()
+        _check_offset(offset)
         return self._registers.read(offset)
 
     def write32(self, offset: int, value: int) -> None:
@@ -165,7 +172,8 @@ class FakeCard:
             If this is not an aligned word in the card's window.
 
         """
-        self._access("write", offset)
+        self.stores.store(offset, value)
+        _check_offset(offset)
         if not 0 <= value < 1 << 32:
             raise CardError(f"{value} written to {offset:#x} is not a 32-bit word")
         self.writes[offset] += 1
@@ -245,10 +253,10 @@ class FakeCard:
         if not 0 <= vector <= self.config.queues:
             raise CardError(f"the card has vectors 0 to {self.config.queues}, not {vector}")
 
-    def _access(self, kind: str, offset: int) -> None:
-        self.access_widths[kind, 4] += 1
-        if not 0 <= offset < 1 << abi.WINDOW_ADDRESS_BITS or offset % 4:
-            raise CardError(f"offset {offset:#x} is not an aligned word of the card's window")
+
+def _check_offset(offset: int) -> None:
+    if not 0 <= offset < 1 << abi.WINDOW_ADDRESS_BITS or offset % 4:
+        raise CardError(f"offset {offset:#x} is not an aligned word of the card's window")
 
 
 def _check(config: Capabilities) -> None:
