@@ -23,6 +23,7 @@ from pagering.card import Card
 from pagering.errors import CardError, CardGone
 from pagering.providers import LocalProvider
 from pagering.rx_queue import RxQueue
+from pagering.traffic import made_up_frames
 from pagering.vfio_user import VfioUserCard
 from pagering.vfio_user_channel import Channel, ChannelClosed, Message
 from pagering.vfio_user_client import VfioUserClient
@@ -37,6 +38,10 @@ from pagering.vfio_user_messages import (
     RegionAccess,
     Version,
 )
+from pagering_hdl.config import CardConfig
+from pagering_tb.library import LibraryCard
+from pagering_tb.paced_source import PacedSource
+from pagering_tb.virtual.core import CardCore
 from pagering_tb.virtual.model_core import ModelCore
 from test_sw_cli import run
 from virtual_card import ROOT, Wire, card_process, served
@@ -121,8 +126,15 @@ while True:
 """
 
 
-def test_drivers_that_are_killed_leave_nothing_behind(tmp_path: Path) -> None:
-    core, log = ModelCore(region_pages=64), list[str]()
+CORES: dict[str, Callable[[], CardCore]] = {
+    "model": lambda: ModelCore(region_pages=64), "rtl": lambda: LibraryCard(CardConfig())}
+over_both_cores = pytest.mark.parametrize(
+    "kind", ["model", pytest.param("rtl", marks=pytest.mark.slow)])
+
+
+@over_both_cores
+def test_drivers_that_are_killed_leave_nothing_behind(tmp_path: Path, kind: str) -> None:
+    core, log = CORES[kind](), list[str]()
     wire = Wire()
     text = DRIVER.format(paths=[str(ROOT / "sw")], path=str(tmp_path / "card"))
     with served(tmp_path / "card", core, wire, log) as server:
@@ -147,7 +159,54 @@ def test_drivers_that_are_killed_leave_nothing_behind(tmp_path: Path) -> None:
         with Card(VfioUserCard(str(tmp_path / "card"))) as card:
             assert not card.receive
             assert card.counters()["frames_in"] == 0, "the card was reset"
-    assert not core.fake.stray_writes
+
+
+@over_both_cores
+def test_a_function_level_reset_under_traffic(tmp_path: Path, kind: str) -> None:
+    core, frames = CORES[kind](), made_up_frames()
+    with served(tmp_path / "card", core, PacedSource(frames, None)) as server:
+        transport = VfioUserCard(str(tmp_path / "card"))
+        for _ in range(3):
+            lost = Card(transport)
+            receive_some(lost)
+            transport._client.write(Region.CONFIG, 0x68, b"\0\x80")
+            with pytest.raises(CardError, match="identifies as 0xffffffff"):
+                Card(transport)
+            now = bytes(lost.pools[0].region_view(lost.pools[0].slots[0]))
+            time.sleep(0.05)
+            assert bytes(lost.pools[0].region_view(lost.pools[0].slots[0])) == now, "it is quiet"
+            assert not server.function.receives
+            transport._set_command(memory=1, bus_master=1)
+        with Card(transport) as card:
+            assert not card.receive
+            receive_some(card)
+            assert not sum(card.faults().values())
+
+
+def receive_some(card: Card) -> None:
+    """Open a queue and receive 300 frames."""
+    queue = card.add_queue(card.add_pool(), returns="auto")
+    card.steer_to(0)
+    card.receive = True
+    got = 0
+    while got < 300:
+        with queue.recv(timeout=20.0) as burst:
+            assert burst
+            got += len(burst)
+
+
+@over_both_cores
+def test_a_card_that_receives_nothing_costs_no_time(tmp_path: Path, kind: str) -> None:
+    with (served(tmp_path / "card", CORES[kind](), Wire()),
+          Card(VfioUserCard(str(tmp_path / "card"))) as card):
+        queue = card.add_queue(card.add_pool())
+        queue.arm()
+        card.steer_to(0)
+        card.receive = True
+        time.sleep(0.3)
+        before = time.process_time()
+        time.sleep(0.5)
+        assert time.process_time() - before < 0.05
 
 
 def test_a_driver_that_comes_again_at_once_is_let_in(tmp_path: Path) -> None:

@@ -42,11 +42,12 @@ from pagering.vfio_user_messages import (
     WriteCount,
     WriteEntry,
 )
+from pagering_tb.paced_source import PacedSource
 from pagering_tb.virtual.config_space import ConfigSpace
 from pagering_tb.virtual.dma_space import DmaSpace
 from pagering_tb.virtual.model_core import ModelCore
 from pagering_tb.virtual.server import CardServer
-from pagering_tb.virtual.sources import PacedSource, with_tag
+from pagering_tb.virtual.sources import with_tag
 from virtual_card import Wire, served
 
 PAGE = 4096

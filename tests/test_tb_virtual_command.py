@@ -16,8 +16,9 @@ from pagering.capture import read_frames, write_frames
 from pagering.errors import PageringError
 from pagering.traffic import made_up_frames
 from pagering_hdl.config import CardConfig
+from pagering_tb.paced_source import PacedSource
 from pagering_tb.virtual.command import card_config, frame_source
-from pagering_tb.virtual.sources import InterfaceSource, PacedSource
+from pagering_tb.virtual.sources import InterfaceSource
 from test_sw_cli import run
 from virtual_card import ROOT, SOURCES, card_process
 

@@ -6,9 +6,7 @@ start it. A :class:`~pagering.errors.PageringError` is one red line on stderr an
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +16,7 @@ from typer.core import TyperGroup
 
 from pagering import cli_card
 from pagering.cli_device import add_commands
-from pagering.doctor import INSTALL, check, report
+from pagering.doctor import check, load, report
 from pagering.errors import PageringError
 from pagering.sim_options import SimOptions
 
@@ -144,7 +142,7 @@ def sim(
         moderation=moderation,
         split_headers=split_headers, hold=hold, timestamps=timestamps, returns=returns,
     ).validate()
-    raise typer.Exit(_load("pagering_tb.sim").run(options))
+    raise typer.Exit(load("pagering_tb.sim").run(options))
 
 
 @app.command()
@@ -164,7 +162,7 @@ def generate(
         bus_bits=bus, queues=queues, pools=queues if pools is None else pools, pages=pages,
         page_bytes=page_size, chunk_bytes=page_size if chunk is None else chunk,
     ).validate()
-    generator, config = _load("pagering_hdl.generate"), _load("pagering_hdl.config")
+    generator, config = load("pagering_hdl.generate"), load("pagering_hdl.config")
     card = config.CardConfig(
         bus_bits=options.bus_bits, queues=options.queues, pools=options.pools,
         pages=options.pages, region_pages=options.region_pages, page_bytes=options.page_bytes,
@@ -194,7 +192,7 @@ def bench(
 
     Exit status 0 if every row is within its bar, 1 if not, 2 if it could not run.
     """
-    raise typer.Exit(_load("pagering_tb.sim_bench").run(output, quick))
+    raise typer.Exit(load("pagering_tb.sim_bench").run(output, quick))
 
 
 @app.command(name="bench-driver")
@@ -209,7 +207,7 @@ def bench_driver(
 
     Exit status 0 if every target is reached, 1 if not, 2 if it could not run.
     """
-    raise typer.Exit(_load("pagering.driver_bench").run(output, quick))
+    raise typer.Exit(load("pagering.driver_bench").run(output, quick))
 
 
 @app.command(name="bench-pool")
@@ -224,7 +222,7 @@ def bench_pool(
 
     Exit status 0 if every target is reached, 1 if not, 2 if it could not run.
     """
-    raise typer.Exit(_load("pagering.pool_bench").run(output, quick))
+    raise typer.Exit(load("pagering.pool_bench").run(output, quick))
 
 
 @app.command()
@@ -238,7 +236,7 @@ def formal(
 
     Exit status 0 if everything is proven, 1 if not, 2 if it could not run.
     """
-    raise typer.Exit(_load("pagering_tb.formal.campaign").run(names or (), keep=not fresh))
+    raise typer.Exit(load("pagering_tb.formal.campaign").run(names or (), keep=not fresh))
 
 
 @app.command()
@@ -256,7 +254,7 @@ def synth(
 
     Exit status 0 if every configuration is within its bars, 1 if not, 2 if it could not run.
     """
-    raise typer.Exit(_load("pagering_boards.synth").run(output, part or (), seeds))
+    raise typer.Exit(load("pagering_boards.synth").run(output, part or (), seeds))
 
 
 @app.command()
@@ -280,15 +278,6 @@ def _rules_of(path: Path | None) -> list[str]:
         raise PageringError(f"--rules {path} cannot be read: "
                             f"{getattr(error, 'strerror', None) or 'it is no text'}") from error
     return [line for line in (line.partition("#")[0].strip() for line in lines) if line]
-
-
-def _load(name: str) -> ModuleType:
-    """Import a module that needs the simulation packages."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise PageringError(f"this needs {error.name}, which is not installed; get it "
-                            f"{INSTALL}") from error
 
 
 def main() -> None:

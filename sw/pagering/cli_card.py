@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated
 
 import typer
 
-from pagering.doctor import INSTALL
-from pagering.errors import PageringError
+from pagering.doctor import load
 
 __all__ = ["add_commands"]
 
@@ -32,7 +29,7 @@ def bench_card(
 
     Exit status 0 if every target is reached, 1 if not, 2 if it could not run.
     """
-    raise typer.Exit(_load("pagering_tb.virtual.bench").run(output, quick))
+    raise typer.Exit(load("pagering_tb.virtual.bench").run(output, quick))
 
 
 def card(
@@ -55,14 +52,5 @@ def card(
 
     One driver at a time can have it. Several cards are several commands.
     """
-    raise typer.Exit(_load("pagering_tb.virtual.command").serve(socket, config or (), pcap, iface,
+    raise typer.Exit(load("pagering_tb.virtual.command").serve(socket, config or (), pcap, iface,
                                                                 rate))
-
-
-def _load(name: str) -> ModuleType:
-    """Import a module that needs the simulation packages."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise PageringError(f"this needs {error.name}, which is not installed; get it "
-                            f"{INSTALL}") from error

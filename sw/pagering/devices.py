@@ -6,12 +6,10 @@ A name is a kind, and behind a colon what the kind needs. A new kind is a functi
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from pagering.doctor import INSTALL
+from pagering.doctor import load
 from pagering.errors import PageringError
 from pagering.model_device import ModelCard
 from pagering.transport import Transport
@@ -42,22 +40,13 @@ def _model(name: str, rest: str) -> Device:
     return Device(name, card, card.send, card.ended)
 
 
-def _bench(name: str, module: str) -> Any:
-    """Return a module of the test bench, which a host with a card does without."""
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise PageringError(f"--device {name} needs {error.name}, which is not installed; get it "
-                            f"{INSTALL}") from error
-
-
 def _sim(name: str, rest: str) -> Device:
-    device: Device = _bench(name, "pagering_tb.sim_device").open_simulated(name, rest)
+    device: Device = load("pagering_tb.sim_device", f"--device {name}").open_simulated(name, rest)
     return device
 
 
 def _library(name: str, rest: str) -> Device:
-    device: Device = _bench(name, "pagering_tb.library.device").open_library(name, rest)
+    device: Device = load("pagering_tb.library.device", f"--device {name}").open_library(name, rest)
     return device
 
 

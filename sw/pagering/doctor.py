@@ -17,12 +17,15 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["INSTALL", "Finding", "State", "check", "report", "verilator_environment"]
+from pagering.errors import PageringError
+
+__all__ = ["INSTALL", "Finding", "State", "check", "load", "report", "verilator_environment"]
 
 INSTALL = "in a checkout of Pagering: pip install -e '.[sim]'"
 """How to get every Python package that the simulation needs."""
@@ -63,6 +66,22 @@ class Finding:
     """Version or place; what went wrong, if it is missing."""
     remedy: str = ""
     """How to get it; empty if it is there."""
+
+
+def load(name: str, user: str = "this") -> Any:
+    """Import a module that a host with a card does without; ``user`` is who asks for it.
+
+    Raises
+    ------
+    PageringError
+        If it, or what it needs, is not installed, with how to get it.
+
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise PageringError(f"{user} needs {error.name}, which is not installed; get it "
+                            f"{INSTALL}") from error
 
 
 def check() -> list[Finding]:

@@ -36,7 +36,7 @@ _FLAGS = (
     "-DVL_USER_FINISH", "-DVL_USER_STOP", "-DVL_USER_FATAL",
 )
 # -include: see `simulators`. The model is one function: cut into pieces, as it would be, it keeps
-# in memory what else never leaves a register, and is half as fast.
+# in memory what else never leaves a register.
 _MAKEFLAGS = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O2 OPT_SLOW=-O0 OPT_GLOBAL=-O2"
 _MODEL_ARGS = (
     "--cc", "--build", "-O3", "--top-module", TOP, "--Mdir", ".",

@@ -21,6 +21,7 @@ from pagering.devices import Device
 from pagering.errors import PageringError
 from pagering.traffic import made_up_frames
 from pagering_hdl.config import CardConfig
+from pagering_tb.paced_source import parse_rate
 
 from .library_card import MEMORY_LATENCY, LibraryCard
 from .transport import LibraryTransport
@@ -96,15 +97,11 @@ def _settings(text: str) -> dict[str, str]:
 
 
 def _rate(text: str) -> float | None:
-    if text == "line":
-        return None
     try:
-        rate = float(text)
+        return parse_rate(text)
     except ValueError:
-        rate = 0.0
-    if not 0 < rate < float("inf"):
-        raise PageringError(f"rate must be frames a second, more than 0, or `line`, not {text}")
-    return rate
+        raise PageringError(f"rate must be frames a second, more than 0, or `line`, not {text}") \
+            from None
 
 
 def _number(name: str, text: str) -> int:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from pagering import abi
+from pagering_tb.paced_source import PacedSource
 
 __all__ = ["WireFeed"]
 
@@ -30,39 +31,25 @@ class WireFeed:
 
     def __init__(self, frames: Iterator[bytes], rate: float | None = None,
                  clock: Callable[[], float] = time.monotonic) -> None:
-        self._frames = frames
-        self._rate = rate
-        self._clock = clock
-        self._due = clock()
+        self._source = PacedSource(frames, rate, _LATE_S, clock)
         self._receives = False
-        self._next: bytes | None = None
-        self.over = False
-        """There are no more frames."""
+
+    @property
+    def over(self) -> bool:
+        """Whether there are no more frames."""
+        return self._source.ended
 
     def note(self, offset: int, value: int) -> None:
         """Take note of what the host writes to a register: whether the card is to receive."""
         if offset == abi.CARD.address("CONTROL"):
             self._receives = bool(abi.CARD["CONTROL"].unpack(value)["receive"])
-            self._due = self._clock()
+            self._source.skip()
 
     def fill(self, send: Callable[[bytes], bool]) -> float | None:
         """Send what is due; return after how many seconds there will be more, None if never.
 
         ``send`` returns whether there was room for the frame.
         """
-        if not self._receives or self.over:
-            return None
-        now = self._clock()
-        self._due = max(self._due, now - _LATE_S)
-        while self._rate is None or self._due <= now:
-            if self._next is None:
-                self._next = next(self._frames, None)
-            if self._next is None:
-                self.over = True
-                return None
-            if not send(self._next):
-                break
-            self._next = None
-            if self._rate is not None:
-                self._due += 1 / self._rate
-        return _NAP_S
+        if self._receives:
+            self._source.feed(send)
+        return _NAP_S if self._receives and not self.over else None

@@ -31,9 +31,9 @@ from pagering.traffic import udp_or_tcp
 from pagering.vfio_user import VfioUserCard
 from pagering_hdl.config import CardConfig
 from pagering_tb.library import LibraryCard
+from pagering_tb.paced_source import PacedSource
 
 from .server import CardServer
-from .sources import PacedSource
 
 __all__ = ["CYCLES_TARGET", "FRAMES_TARGET", "Speed", "run"]
 

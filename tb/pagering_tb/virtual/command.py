@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,15 +15,15 @@ from pagering.traffic import made_up_frames
 from pagering_hdl.config import CardConfig
 from pagering_tb.library import LibraryCard
 from pagering_tb.library.device import parse_config
+from pagering_tb.paced_source import PacedSource, parse_rate
 
 from .core import CardCore
 from .server import CardServer
-from .sources import FrameSource, InterfaceSource, PacedSource
+from .sources import FrameSource, InterfaceSource
 
 __all__ = ["card_config", "frame_source", "serve"]
 
 _RATE = 1000.0
-_LINE = "line"
 
 
 def card_config(settings: Iterable[str]) -> CardConfig:
@@ -64,15 +63,10 @@ def frame_source(pcap: Path | None, iface: str | None, rate: str | None) -> Fram
 
 def _frames_per_second(rate: str | None) -> float | None:
     """Return None for line rate."""
-    if rate == _LINE:
-        return None
     try:
-        number = _RATE if rate is None else float(rate)
+        return _RATE if rate is None else parse_rate(rate)
     except ValueError:
-        number = math.nan
-    if not (math.isfinite(number) and number > 0):
-        raise PageringError(f"--rate must be frames in a second or line, not {rate}")
-    return number
+        raise PageringError(f"--rate must be frames in a second or line, not {rate}") from None
 
 
 def serve(path: Path, settings: Iterable[str], pcap: Path | None, iface: str | None,

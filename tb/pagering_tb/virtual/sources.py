@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Protocol
 
 from pagering.errors import PageringError
 
-__all__ = ["FrameSource", "InterfaceSource", "PacedSource"]
+__all__ = ["FrameSource", "InterfaceSource", "with_tag"]
 
-_BACKLOG_S = 0.05
-"""A source that the card kept waiting for longer makes up for no more than this."""
 _ALL_PROTOCOLS = 0x0003
 _FRAME_BYTES_MAX = 1 << 16
 _SOL_PACKET, _ADD_MEMBERSHIP, _AUXDATA, _IGNORE_OUTGOING = 263, 1, 8, 23
@@ -39,59 +36,6 @@ class FrameSource(Protocol):
 
     def close(self) -> None:
         """Let go of it."""
-
-
-class PacedSource:
-    """Frames that are there already, so many in a second.
-
-    They wait for the card to receive, and the last one ends it.
-
-    Parameters
-    ----------
-    frames
-        The frames.
-    rate
-        How many in a second of the host's; None for as fast as the card takes them.
-
-    """
-
-    def __init__(self, frames: Iterator[bytes], rate: float | None) -> None:
-        self._frames = frames
-        self._period = 0.0 if rate is None else 1 / rate
-        self._due = time.monotonic()
-        self._held: bytes | None = None
-        self.ended = False
-        """Whether all frames have been sent."""
-
-    def feed(self, send: Callable[[bytes], bool]) -> None:
-        """Send what is due."""
-        now = time.monotonic()
-        self._due = max(self._due, now - _BACKLOG_S)
-        while not self.ended and self._due <= now:
-            frame = self._held or next(self._frames, None)
-            self._held = None
-            if frame is None:
-                self.ended = True
-            elif send(frame):
-                self._due += self._period
-            else:
-                self._held = frame
-                return
-
-    def skip(self) -> None:
-        """Let time go by, but no frame."""
-        self._due = time.monotonic()
-
-    def seconds_to_next(self) -> float | None:
-        """Return when the next one is due."""
-        return None if self.ended else max(0.0, self._due - time.monotonic())
-
-    def fileno(self) -> int | None:
-        """Return None: there is only the time to wait for."""
-
-    def close(self) -> None:
-        """Do nothing more."""
-        self.ended = True
 
 
 class InterfaceSource:
