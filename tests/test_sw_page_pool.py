@@ -284,7 +284,7 @@ def test_one_thread_allocates_and_others_return() -> None:
         while (page := todo.get()) is not None:
             pool.put(page)
 
-    threads = [threading.Thread(target=give_back) for _ in range(3)]
+    threads = [threading.Thread(target=give_back, daemon=True) for _ in range(3)]
     for thread in threads:
         thread.start()
     ours = 0

@@ -44,7 +44,7 @@ from pagering_tb.paced_source import PacedSource
 from pagering_tb.virtual.core import CardCore
 from pagering_tb.virtual.model_core import ModelCore
 from test_sw_cli import run
-from virtual_card import ROOT, Wire, card_process, served
+from virtual_card import ROOT, Wire, card_process, killed_at_last, served
 
 ID = abi.CARD.address("ID")
 SCRATCH = abi.CARD.address("SCRATCH")
@@ -121,7 +121,7 @@ queue = card.add_queue(card.add_pool())
 card.steer_to(0)
 card.receive = True
 while True:
-    with queue.recv(timeout=1.0) as burst:
+    with queue.recv(timeout=60.0) as burst:
         print(len(burst), flush=True)
 """
 
@@ -140,7 +140,8 @@ def test_drivers_that_are_killed_leave_nothing_behind(tmp_path: Path, kind: str)
     with served(tmp_path / "card", core, wire, log) as server:
         descriptors = len(os.listdir("/proc/self/fd"))
         for turn in range(3):
-            with subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE) as driver:
+            with killed_at_last(subprocess.Popen([sys.executable, "-c", text],
+                                                 stdout=subprocess.PIPE)) as driver:
                 assert driver.stdout is not None
                 until(lambda: server.function.receives, "the driver receives")
                 wire.put(bytes(60))
@@ -279,7 +280,7 @@ def acting(path: Path, act: Callable[[Channel, Message], None]) -> Iterator[None
             pass
         channel.close()
 
-    thread = threading.Thread(target=serve)
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     yield
     thread.join(20)

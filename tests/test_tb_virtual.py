@@ -597,7 +597,7 @@ def test_a_card_that_breaks_ends_the_service_and_its_driver_knows(tmp_path: Path
         except CardGone as error:
             ended.append(str(error))
             server.close()
-    thread = threading.Thread(target=serve)
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     transport = VfioUserCard(str(tmp_path / "card"))
     transport.write32(SCRATCH, 1)

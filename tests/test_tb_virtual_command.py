@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -20,7 +21,7 @@ from pagering_tb.paced_source import PacedSource
 from pagering_tb.virtual.command import card_config, frame_source
 from pagering_tb.virtual.sources import InterfaceSource
 from test_sw_cli import run
-from virtual_card import ROOT, SOURCES, card_process
+from virtual_card import ROOT, SOURCES, card_process, killed_at_last
 
 FRAMES = [frame for frame, _ in zip(made_up_frames(3), range(100), strict=False)]
 
@@ -66,12 +67,13 @@ def test_cards_side_by_side_each_with_frames_of_its_own(tmp_path: Path) -> None:
     for name, frames in halves.items():
         write_frames(tmp_path / f"{name}.pcap", frames)
     with (card_process(tmp_path / "one", pcap=tmp_path / "one.pcap") as first,
-          card_process(tmp_path / "two", pcap=tmp_path / "two.pcap") as second):
-        drivers = {name: subprocess.Popen(
+          card_process(tmp_path / "two", pcap=tmp_path / "two.pcap") as second,
+          contextlib.ExitStack() as drivers_end):
+        drivers = {name: drivers_end.enter_context(killed_at_last(subprocess.Popen(
             [sys.executable, "-m", "pagering.cli", "rx", "-d", f"vfio-user:{tmp_path}/{name}",
              "-q", "--queues", "1", "-c", str(len(frames)), "-w", str(tmp_path / f"{name}.out")],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(SOURCES)},
-            stdout=subprocess.DEVNULL) for name, frames in halves.items()}
+            stdout=subprocess.DEVNULL))) for name, frames in halves.items()}
         assert [driver.wait(60) for driver in drivers.values()] == [0, 0]
         for name, frames in halves.items():
             assert read_frames(tmp_path / f"{name}.out").frames == frames
@@ -113,9 +115,10 @@ def test_the_command_serves_the_compiled_card(tmp_path: Path) -> None:
     write_frames(tmp_path / "in.pcap", FRAMES)
     command = [sys.executable, "-m", "pagering.cli"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(SOURCES)}
-    with subprocess.Popen([*command, "card", "--socket", str(tmp_path / "card"), "--pcap",
-                           str(tmp_path / "in.pcap"), "--config", "queues=4"],
-                          env=environment, stderr=subprocess.PIPE, text=True) as card:
+    with killed_at_last(subprocess.Popen(
+            [*command, "card", "--socket", str(tmp_path / "card"), "--pcap",
+             str(tmp_path / "in.pcap"), "--config", "queues=4"],
+            env=environment, stderr=subprocess.PIPE, text=True)) as card:
         assert card.stderr is not None
         assert card.stderr.readline().startswith("serving a card with 4 queues at ")
         assert run("rx", "-d", f"vfio-user:{tmp_path}/card", "-q", "--queues", "1", "-c",

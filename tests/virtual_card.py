@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import AnyStr
 
 from pagering_tb.virtual.core import CardCore
 from pagering_tb.virtual.model_core import ModelCore
@@ -58,7 +59,7 @@ def served(path: Path, core: CardCore | None = None, source: FrameSource | None 
     """Serve a card in a thread."""
     told: list[str] = [] if log is None else log
     server = CardServer(core or ModelCore(), str(path), source, told.append)
-    thread = threading.Thread(target=server.serve)
+    thread = threading.Thread(target=server.serve, daemon=True)  # a card that hangs ends with us
     thread.start()
     try:
         yield server
@@ -81,18 +82,24 @@ sys.exit(serve(Path(path), (), Path(pcap) if pcap else None, None, None,
 
 
 @contextlib.contextmanager
+def killed_at_last(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnyStr]]:
+    """End the process with the block: one that a failed test left would be waited for forever."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
 def card_process(path: Path, pcap: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """Serve the software twin in a process, as ``pagering card`` serves the RTL."""
-    card = subprocess.Popen(
-        [sys.executable, "-c", _PROCESS, str(path), str(pcap or "")], stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(SOURCES)})
-    try:
+    with killed_at_last(subprocess.Popen(
+            [sys.executable, "-c", _PROCESS, str(path), str(pcap or "")], stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(SOURCES)})) as card:
         end = time.monotonic() + 30
         while not path.exists():
             assert card.poll() is None, "the card's process ended"
             assert time.monotonic() < end, "no card is served"
             time.sleep(0.01)
         yield card
-    finally:
-        card.kill()
-        card.wait()
