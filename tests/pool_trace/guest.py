@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import gzip
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from initramfs import Initramfs
+from qemu_guest import GuestError, run_guest
 
 from .recorded import Recorded
 
@@ -34,12 +36,7 @@ done
 poweroff -f
 """
 _APPLETS = ("sh", "mount", "insmod", "uname", "cat", "dmesg", "tail", "poweroff")
-_DIRECTORY, _FILE, _LINK = 0o040755, 0o100755, 0o120777
 _MEMORY_MB = 384
-
-
-class GuestError(Exception):
-    """The guest cannot run, or did not answer."""
 
 
 def ask_kernel(kernel: Path, module: Path, traces: Mapping[str, str], *,
@@ -71,14 +68,7 @@ def ask_kernel(kernel: Path, module: Path, traces: Mapping[str, str], *,
     with tempfile.TemporaryDirectory() as folder:
         image, console = Path(folder, "initramfs"), Path(folder, "console")
         image.write_bytes(gzip.compress(_initramfs(Path(tool), module, traces), 1))
-        try:
-            subprocess.run(_command(qemu, kernel, image, console), check=True, timeout=timeout,
-                           stdin=subprocess.DEVNULL, capture_output=True)
-        except subprocess.CalledProcessError as error:
-            raise GuestError(f"{qemu} failed: {error.stderr.decode().strip()}") from error
-        except subprocess.TimeoutExpired:
-            raise GuestError(f"the guest did not end within {timeout:.0f} s; it printed last: "
-                             f"{_last(console)}") from None
+        run_guest(_command(qemu, kernel, image, console), console, timeout)
         return _answers(console.read_text("ascii", "replace").splitlines(), traces)
 
 
@@ -113,28 +103,16 @@ def _answers(lines: Iterable[str], traces: Mapping[str, str]) -> dict[str, Recor
     return {name: Recorded(kernel, tuple(answers)) for name, answers in found.items()}
 
 
-def _last(console: Path) -> str:
-    lines = console.read_text("ascii", "replace").splitlines() if console.exists() else []
-    return lines[-1] if lines else "nothing"
-
-
 def _initramfs(busybox: Path, module: Path, traces: Mapping[str, str]) -> bytes:
-    """Pack the guest's files, in the format that the kernel unpacks itself: ``newc`` of cpio."""
-    entries = [(name, _DIRECTORY, b"") for name in ("bin", "proc", "dev", "traces")]
-    entries += [("bin/busybox", _FILE, busybox.read_bytes()),
-                *((f"bin/{applet}", _LINK, b"busybox") for applet in _APPLETS),
-                ("init", _FILE, _INIT.encode()), ("module.ko", _FILE, module.read_bytes()),
-                *((f"traces/{name}", _FILE, text.encode()) for name, text in traces.items()),
-                ("TRAILER!!!", 0, b"")]
-    return b"".join(_entry(number, *entry) for number, entry in enumerate(entries, 1))
-
-
-def _entry(number: int, name: str, mode: int, content: bytes) -> bytes:
-    path = name.encode() + b"\0"
-    fields = (number, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(path), 0)
-    head = b"070701" + b"".join(b"%08X" % value for value in fields) + path
-    return _pad(head) + _pad(content)
-
-
-def _pad(part: bytes) -> bytes:
-    return part + bytes(-len(part) % 4)
+    """Pack the guest's files."""
+    files = Initramfs()
+    for name in ("proc", "dev", "traces"):
+        files.folder(name)
+    files.file("bin/busybox", busybox.read_bytes(), program=True)
+    for applet in _APPLETS:
+        files.link(f"bin/{applet}", "busybox")
+    files.file("init", _INIT, program=True)
+    files.file("module.ko", module.read_bytes())
+    for name, text in traces.items():
+        files.file(f"traces/{name}", text)
+    return files.pack()
