@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,24 @@ def test_a_former_driver_that_is_gone(machine: MadeUpMachine) -> None:
     with pytest.raises(CardError, match=f"e1000e that {ADDRESS} had is not there any more; load"):
         binding(machine, function).undo()
     assert function.driver == "vfio-pci"
+
+
+def test_a_card_in_use(machine: MadeUpMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel lets a group be open once; unbinding would wait until it is closed."""
+    function = machine.add_function()
+    binding(machine, function).bind()
+    (machine.root / "dev/vfio").mkdir(parents=True)
+    (machine.root / "dev/vfio/7").touch()
+
+    def busy(path: object, flags: int) -> int:
+        raise OSError(errno.EBUSY, "Device or resource busy", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pagering.vfio_node.os.open", busy)
+        with pytest.raises(CardError, match="dev/vfio/7 is in use: another process drives the"):
+            binding(machine, function).undo()
+    assert function.driver == "vfio-pci"
+    assert binding(machine, function).undo() is None
 
 
 def test_without_the_rights(machine: MadeUpMachine) -> None:

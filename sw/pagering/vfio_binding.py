@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from pagering.errors import CardError
 from pagering.pci_function import PciFunction
+from pagering.vfio_node import open_node
 
 __all__ = ["DRIVER", "VfioBinding"]
 
@@ -108,12 +110,21 @@ class VfioBinding:
             except FileNotFoundError:
                 raise CardError(f"{address} was not bound by pagering bind, so there is nothing "
                                 f"to undo") from None
+            self._require_idle()
             if former.driver is not None and not (self._drivers / former.driver).exists():
                 raise CardError(f"the driver {former.driver} that {address} had is not there any "
                                 f"more; load it with modprobe {former.driver}")
             self._drive_by(former.driver, former.override)
             self._kept.unlink()
         return former.driver
+
+    def _require_idle(self) -> None:
+        """Check that no process drives the function: to unbind it would wait for that one's end."""
+        group = self._function.group
+        if self._function.driver == DRIVER and group is not None:
+            node = self._function.root / "dev/vfio" / group
+            if node.exists():
+                os.close(open_node(node))
 
     def _drive_by(self, driver: str | None, override: str) -> None:
         """Let the override have this text, and the driver be this one."""

@@ -17,7 +17,7 @@ from typing import Protocol
 from pagering import abi
 from pagering.address_space import AddressSpace
 from pagering.dma_runs import DmaRun, DmaRuns
-from pagering.errors import CardError
+from pagering.errors import CardError, CardGone
 from pagering.mapped_window import MappedWindow
 from pagering.pci_function import PciFunction
 from pagering.transport import DmaMemory
@@ -114,14 +114,16 @@ class VfioTransport:
         Raises
         ------
         CardError
-            If it is not an aligned word of the card's window, or the card is gone.
+            If it is not an aligned word of the card's window.
+        CardGone
+            If nobody answers any more.
 
         """
         value = self._window.read32(offset)
         # What a bus reads where nobody answers. Few registers can be all ones, so this is rare.
         if value == _ALL_ONES and self._device.identity != (abi.PCI_VENDOR, abi.PCI_DEVICE):
-            raise CardError(f"the card {self._device.address} does not answer any more; it was "
-                            f"removed or has lost its power")
+            raise CardGone(f"the card {self._device.address} does not answer any more; it was "
+                           f"removed or has lost its power")
         return value
 
     # Memory
@@ -170,6 +172,11 @@ class VfioTransport:
             self._space.unmap(run.address, run.size)
 
     # Interrupts
+
+    @property
+    def vectors(self) -> int:
+        """How many there are."""
+        return len(self._eventfds)
 
     def wait_interrupt(self, vector: int, timeout: float | None = None) -> bool:
         """Block until ``vector`` was raised since the last call, or ``timeout`` seconds passed.
