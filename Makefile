@@ -16,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sim test test-fast storm sabotage formal bench synth lint doctor reference lock clean
+.PHONY: help sim test test-fast storm sabotage guest-test formal bench synth lint doctor reference lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ storm: doctor  ## the card against its model at random, 200,000 frames (ARGS="--
 
 sabotage: doctor  ## whether the random test finds faults put in on purpose
 	@$(BIN)/python -m pytest -q -n $(JOBS) -m sabotage $(ARGS)
+
+guest-test: doctor  ## the driver in a Linux guest, over the kernel's VFIO, with the card's RTL
+	@PAGERING_GUEST=1 $(BIN)/python -m pytest -q -m guest tests/test_guest.py $(ARGS)
 
 formal: $(VENV)/ready  ## prove what must always hold, for every input and for ever
 	@$(BIN)/pagering formal $(ARGS)

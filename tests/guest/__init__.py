@@ -1,0 +1,1 @@
+"""A Linux guest as a judge of the driver: got, started, and asked."""
