@@ -13,6 +13,7 @@ from hdl_streams import config, simulate
 from pagering import abi
 from pagering.abi import Access
 from pagering_hdl.address_decoder import BLOCKS
+from pagering_hdl.pool_registers import PoolRegisters
 from pagering_hdl.top import Top
 
 pytestmark = pytest.mark.slow  # each test simulates a whole card
@@ -215,6 +216,18 @@ def test_a_card_without_statistics_says_so():
         assert features["statistics"] == 0
         assert await card.read(abi.USER, "RX_PACKETS") == 0
     run(body, statistics=False)
+
+
+@pytest.mark.parametrize("pool", [0, 1])
+def test_each_pool_is_asked_for_the_age_as_well_as_for_the_page(pool):
+    registers = PoolRegisters(CARD)
+
+    async def bench(ctx):
+        for word, name in enumerate(("OLDEST", "OLDEST_AGE")):
+            ctx.set(registers.port.read_index, pool)
+            ctx.set(registers.port.read_offset, abi.POOL.address(name, pool) & 0xFFF)
+            assert ctx.get(registers.oldest.addr) == 2 * pool + word
+    simulate(registers, bench)
 
 
 @pytest.mark.parametrize("parser", [True, False])

@@ -10,7 +10,7 @@ from .count_mirror import MirrorSettings
 from .layouts import Count, Fault, Index, PoolView, struct
 from .mirror_registers import MirrorRegisters
 from .page_table import Refusal
-from .register_port import RegisterPort, answer_late, overhear, show, written
+from .register_port import RegisterPort, answer_late, asked, overhear, show, written
 from .setting_tables import SettingTables
 from .state_table import Lookup
 
@@ -92,7 +92,7 @@ class PoolRegisters(wiring.Component):
         answer_late(m, port, 2, turn)
         m.d.comb += [
             self.peak.addr.eq(index),
-            self.oldest.addr.eq(Cat(port.read_offset == abi.POOL["OLDEST_AGE"].offset, index)),
+            self.oldest.addr.eq(Cat(asked(port, abi.POOL, "OLDEST_AGE"), index)),
         ]
         show(m, port, abi.POOL, {
             "STATUS": Cat(self.drained.bit_select(index, 1), self.low.bit_select(index, 1)),

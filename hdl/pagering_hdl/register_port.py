@@ -9,7 +9,8 @@ from amaranth.lib.wiring import In, Out
 
 from pagering import abi
 
-__all__ = ["RegisterPort", "answer_late", "masked", "overhear", "settings", "show", "written"]
+__all__ = ["RegisterPort", "answer_late", "asked", "masked", "overhear", "settings", "show",
+           "written"]
 
 
 class RegisterPort(wiring.Signature):
@@ -71,6 +72,11 @@ def show(m: Module, port, block: abi.Block, values: dict) -> None:
         m.d.sync += shown.eq(Mux(chosen, value, 0))
         kept.append(shown)
     m.d.comb += port.value.eq(reduce(or_, kept))
+
+
+def asked(port, block: abi.Block, name: str):
+    """Whether the offset to read is that of register ``name``, in whichever copy of the block."""
+    return _word(block, port.read_offset) == block[name].offset >> 2
 
 
 def written(port, block: abi.Block, name: str):
