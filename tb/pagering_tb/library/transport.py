@@ -214,9 +214,11 @@ class LibraryTransport:
 
     @contextlib.contextmanager
     def _using(self, wakes: bool = True) -> Iterator[LibraryCard]:
-        """Have the card alone; then let the clock run on."""
-        with self.card.asking(), self._turns.taken():
-            self._check()
-            yield self.card
-        if wakes:
-            self._wake.set()
+        """Have the card alone; then let the clock run on, to find out if the card broke."""
+        try:
+            with self.card.asking(), self._turns.taken():
+                self._check()
+                yield self.card
+        finally:
+            if wakes:
+                self._wake.set()
