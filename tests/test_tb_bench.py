@@ -205,7 +205,8 @@ def test_a_run_that_fails_takes_no_figures_of_others_with_it(tmp_path: Path) -> 
     with pytest.raises(PageringError, match=r"1 of 2 runs are missing .*; the first: .*pigeon"):
         run(path, plan=plan, console=Console(file=text, width=160))
     [row] = json.loads(path.read_text())
-    assert (row["order"], row["problems"]) == ("random", [])
+    assert row["order"] == "random"
+    assert row["frames"] > 0
     assert "Cycles per frame" in text.getvalue()
 
 
