@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Assert, Mux, Signal
+from amaranth.lib import data
 
 from pagering_hdl.layouts import Fault, Return
 from pagering_hdl.return_checker import ReturnChecker
@@ -13,6 +14,9 @@ from pagering_tb.formal.mutant import Mutant
 from pagering_tb.formal.specification import Specification, small
 
 __all__ = ["TokensArePassedOrRefused"]
+
+TOKEN = data.StructLayout({"item": Return, "in_use": 1})
+"""A token, and whether its region was in use when it came in."""
 
 
 class TokensArePassedOrRefused(Specification):
@@ -43,24 +47,30 @@ class TokensArePassedOrRefused(Specification):
         assume_inputs(m, part)
         passes, refused = part.checked.valid & part.checked.ready, part.refusal.valid
         came = part.returns.valid & part.returns.ready
-        given, judged = part.returns.p.token, dut.submodules.judged.o
-        inside, in_use, item = Signal(2), Signal(), Signal(Return)
-        m.d.sync += inside.eq(inside + came - passes - refused)
-        with m.If(came):
-            m.d.sync += [
-                in_use.eq(part.valid.bit_select(given.page[card.region_pages_log2:], 1)),
-                item.eq(part.returns.p)]
-        token = item.token
-        good_page = (token.page < card.pages) & in_use
-        good_chunks = (token.first <= token.last) & (token.last < card.chunks)
+        new, judged = Signal(TOKEN), dut.submodules.judged
         m.d.comb += [
-            Assert(inside == judged.valid),
-            # What induction has to know: the token that waits is the one that came in.
-            Assert((inside == 0) | (judged.p.item.as_value() == item.as_value())),
-            Assert((inside == 0) | (judged.p.no_page == ~good_page)),
-            Assert((inside == 0) | (judged.p.no_chunk == ~good_chunks)),
+            new.item.eq(part.returns.p),
+            new.in_use.eq(part.valid.bit_select(
+                part.returns.p.token.page[card.region_pages_log2:], 1)),
+        ]
+        # The token whose turn it is, and the one that came in behind it while it stood still.
+        inside, head, behind = Signal(2), Signal(TOKEN), Signal(TOKEN)
+        stays = inside - passes - refused
+        m.d.sync += inside.eq(stays + came)
+        with m.If((passes | refused) & (inside == 2)):
+            m.d.sync += head.eq(behind)
+        with m.If(came & (stays == 0)):
+            m.d.sync += head.eq(new)
+        with m.Elif(came):
+            m.d.sync += behind.eq(new)
+        good_page, good_chunks = self._good(head)
+        token = head.item.token
+        m.d.comb += [
+            Assert(inside == judged.o.valid + judged.full),
+            # What induction has to know: the tokens that wait are those that came in.
+            *self._is(judged.o.p, head, inside >= 1), *self._is(judged.spare, behind, inside == 2),
             Assert(~part.checked.valid | (good_page & good_chunks)),
-            Assert(~part.checked.valid | (part.checked.p.as_value() == item.as_value())),
+            Assert(~part.checked.valid | (part.checked.p.as_value() == head.item.as_value())),
             Assert(~refused | ~(good_page & good_chunks)),
             Assert(~refused | (part.refusal.fault == Mux(good_page, Fault.RETURN_CHUNK,
                                                          Fault.RETURN_PAGE))),
@@ -71,4 +81,18 @@ class TokensArePassedOrRefused(Specification):
         ]
         return {"the last page passes": passes & (token.page == card.pages - 1),
                 "a page that is none": refused & (part.refusal.fault == Fault.RETURN_PAGE),
-                "a chunk that is none": refused & good_page}
+                "a chunk that is none": refused & good_page,
+                "two wait": inside == 2}
+
+    def _good(self, token: Any) -> tuple[Any, Any]:
+        """Return whether a token names a page, and whether it names chunks."""
+        place, card = token.item.token, self.card
+        return ((place.page < card.pages) & token.in_use,
+                (place.first <= place.last) & (place.last < card.chunks))
+
+    def _is(self, judged: Any, token: Any, there: Any) -> list[Any]:
+        """Return that what was found is of that token, if it is there."""
+        good_page, good_chunks = self._good(token)
+        return [Assert(~there | (judged.item.as_value() == token.item.as_value())),
+                Assert(~there | (judged.no_page == ~good_page)),
+                Assert(~there | (judged.no_chunk == ~good_chunks))]
