@@ -381,6 +381,24 @@ def test_tokens_of_a_read_that_fails_are_lost() -> None:
     assert (ring.fails, ring.shown, ring.read(address + 136, 64)) == (None, 20, None)
 
 
+def test_a_line_that_the_tokens_begin_and_end_in_is_read_twice() -> None:
+    ring, address = returns()
+    shown: list[int] = []
+    lost: list[int] = []
+    for count in (3, 16):
+        for token in range(count):
+            ring.put(token, lambda token=token: shown.append(token),
+                     lambda token=token: lost.append(token))
+        ring.ring(ring.produced)
+        if count == 3:
+            ring.read(address, 64)
+            ring.consumed = 3
+    shown.clear()
+    ring.fails = 0
+    assert [ring.read(address, 64) for _ in range(2)] == [False, True]
+    assert (lost, shown) == ([*range(13)], [13, 14, 15])
+
+
 def test_mirror_of_more_pages_than_there_are_is_found() -> None:
     mirror, block = PoolMirror(), HostMemory(1 << 16).allocate(8)
     mirror.place(block)

@@ -83,7 +83,7 @@ class ReturnRing:
         """Note what the card reads; return if it is answered well, or None if it is not our ring.
 
         What is lost by a read that fails is known if the tokens that are in the ring came with one
-        doorbell: the card reads each of their lines once.
+        doorbell: the card reads each of their lines once, but the one that they begin and end in.
         """
         block = self.block
         if block is None or not block.address <= address < block.address + (
@@ -93,9 +93,10 @@ class ReturnRing:
         if self.fails is not None:
             self.fails = None if fails else self.fails - 1
         first = (address - block.address) // _TOKEN_BYTES
-        while self.shown != self.rung and first <= self.shown & (1 << self.log2) - 1 < (
-                first + size // _TOKEN_BYTES):
-            self.shown = self.shown + 1 & _INDEX_MASK
+        place = self.shown & (1 << self.log2) - 1
+        # What is in the same line behind the end of the ring is for another read.
+        while self.shown != self.rung and first <= place < first + size // _TOKEN_BYTES:
+            self.shown, place = self.shown + 1 & _INDEX_MASK, place + 1
             shown, lost = self._left.popleft()
             (lost if fails else shown)()
         return not fails
