@@ -160,6 +160,8 @@ def test_drivers_that_are_killed_leave_nothing_behind(tmp_path: Path, kind: str)
         with Card(VfioUserCard(str(tmp_path / "card"))) as card:
             assert not card.receive
             assert card.counters()["frames_in"] == 0, "the card was reset"
+    if isinstance(core, ModelCore):
+        assert not core.fake.stray_writes
 
 
 @over_both_cores

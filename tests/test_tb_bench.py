@@ -200,13 +200,12 @@ def test_bench_writes_its_rows_and_fails_for_one_over_its_bar(
 def test_a_run_that_fails_takes_no_figures_of_others_with_it(tmp_path: Path) -> None:
     path, text = tmp_path / "bench.json", io.StringIO()
     point = Point((64,), 4, "random")
-    plan = [Job(CardConfig(), (point,), bars=False, cycles=500, returns=way)
+    plan = [Job(CardConfig(), (point,), bars=False, cycles=2000, returns=way)
             for way in ("pull", "pigeon")]
     with pytest.raises(PageringError, match=r"1 of 2 runs are missing .*; the first: .*pigeon"):
         run(path, plan=plan, console=Console(file=text, width=160))
     [row] = json.loads(path.read_text())
-    assert row["order"] == "random"
-    assert row["frames"] > 0
+    assert (row["order"], row["problems"]) == ("random", [])
     assert "Cycles per frame" in text.getvalue()
 
 
